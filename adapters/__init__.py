@@ -10,8 +10,8 @@ from types import ModuleType
 
 import attrs
 
+from hub.domain.conversations import Adapter
 from hub.domain.errors import Mistake
-from hub.domain.model import Adapter
 from hub.language.phrases import Phrase, phrase
 from hub.partner.adapter_settings import Setting, Terms
 

@@ -11,9 +11,10 @@ import sqlalchemy as sa
 
 from hub.audit.findings import AuditFinding
 from hub.audit.seals import AuditTrust
+from hub.domain.conversations import Reply, Request
 from hub.domain.ids import make_id
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
-from hub.domain.model import DeliveryState, Reply, Request
+from hub.domain.model import DeliveryState
 from hub.formats.zip_archive import Packing
 from hub.journal import events, messages
 from hub.journal.queue import claims
@@ -23,7 +24,7 @@ from hub.keeping.archive.reading import Archive, open_archive
 from hub.keeping.archive.writing import ArchiveChoice, ArchiveRecord, write_archive
 from hub.partner.kept_exchange import keep_exchange
 from hub.security import signing
-from hub.security.certificates import Anchors
+from hub.security.anchors import Anchors
 from hub.soap import documents_responses
 from hub.store import tables, transactions
 from tests import letting_go, pki
@@ -135,7 +136,7 @@ def judged(path: Path, trust: AuditTrust = TRUST) -> list[AuditFinding]:
 
 def wrong(path: Path) -> set[str]:
     """Return the checks that fail, and `unreadable` if the file is none."""
-    from hub.keeping.archive.reading import NoArchive
+    from hub.keeping.archive.archived import NoArchive
 
     try:
         return {each.check for each in judged(path) if each.holds is False}

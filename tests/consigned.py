@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import adapters
-from hub.domain.model import Arrival, Consignment, Judged, Message, MessageState, Problem
+from hub.domain.conversations import Arrival, Judged
+from hub.domain.model import Consignment, Message, MessageState, Problem
 from hub.partner.adapter_settings import Terms
 from tests.pki import partner
 

@@ -44,7 +44,7 @@ from hub.services import list_services
 from hub.services.defined import DefinedService
 from hub.services.defined.reading import make_defined_service
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from hub.store.tables import event
 from hub.units.live import Live, Setup
 from hub.units.province import Province

@@ -18,7 +18,7 @@ from twisted.internet.defer import Deferred
 
 from hub.audit.drill import drawing, sending, writing
 from hub.audit.drill.comparing import Reconciled, reconcile_drill
-from hub.audit.drill.expecting import SentStep
+from hub.audit.drill.desk import SentStep
 from hub.audit.drill.plan import DrillPlan
 from hub.audit.seals import AuditTrust
 from hub.config import Partner
@@ -35,17 +35,18 @@ from hub.report.form.period import parse_period
 from hub.report.signed.sealed import read_sealed_report
 from hub.runtime.thread_pool import run_at_once
 from hub.security import signing
-from hub.security.certificates import Anchors, Identity
+from hub.security.anchors import Anchors
+from hub.security.certificates import Identity
 from hub.soap import documents_requests
 from hub.soap.attachments import Manner
 from hub.soap.documents_requests import SendDocument
 from hub.soap.envelope import build_element, wrap_in_envelope
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from hub.units.live import Live, Setup
 from hub.units.province import Province
 from hub.web.endpoints import list_endpoints, make_defined_endpoint
-from hub.workload import closing
+from hub.workload import closing, closing_plan
 from tests import dossiers, pki
 from tests.packets import letter
 from tests.promised import keep_promises
@@ -187,8 +188,8 @@ class DrillHub:
         """Close a month for every form that has counted anything, as the hub does."""
         book = read_shipped_book()
         with transactions.write_transaction(self.engine) as tx:
-            for form in closing.list_counting_forms(book.forms):
-                with suppress(closing.OutOfTurn):  # nothing is counted by it yet
+            for form in closing_plan.list_counting_forms(book.forms):
+                with suppress(closing_plan.OutOfTurn):  # nothing is counted by it yet
                     closing.close_month(tx, book, form, parse_period(text), self.now, "an")
 
     def send_real_messages(self) -> None:

@@ -15,13 +15,15 @@ from hub.audit.seals import AuditTrust
 from hub.domain.model import DOCUMENTS, Fact, PacketSignature, Record, SignatureStanding, Unit
 from hub.formats.zip_archive import Packing
 from hub.journal import events, messages, unit_registry
-from hub.journal.decisions import MessageEntry
+from hub.journal.effects import MessageEntry
+from hub.report.form.column import MILESTONES
 from hub.report.form.folder import read_form_folder
-from hub.report.form.form import MILESTONES, Form
+from hub.report.form.form import Form
 from hub.report.form.period import parse_period
 from hub.report.signed import manifest
 from hub.security import signing
-from hub.security.certificates import Anchors, Identity
+from hub.security.anchors import Anchors
+from hub.security.certificates import Identity
 from hub.soap import documents_responses
 from hub.store.transactions import Transaction
 from hub.workload import evidence_file, unit_report

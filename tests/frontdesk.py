@@ -22,10 +22,11 @@ from hub.intake.intake import Intake
 from hub.intake.signed_response import SignedResponse
 from hub.partner.throttle import Throttle
 from hub.runtime.thread_pool import run_at_once
-from hub.security.certificates import Anchors, Identity
+from hub.security.anchors import Anchors
+from hub.security.certificates import Identity
 from hub.soap import documents_requests, wsdl
 from hub.soap.attachments import Manner
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from hub.units.live import Live, Setup
 from hub.units.province import Province
 from tests import pki

@@ -15,7 +15,7 @@ from hub.report.form.period import Period
 from hub.store.tables import fact as facts_table
 from hub.store.tables import message
 from hub.store.transactions import Transaction
-from hub.workload import closing
+from hub.workload import closing, closing_plan
 
 #: A province, two departments with two centres, three communes with a school; one centre ends, one begins.
 UNITS = (
@@ -100,7 +100,7 @@ def live_months(tx: Transaction, book: Book, seed: int, months: list[Period], cl
 
 def close_forms(tx: Transaction, book: Book, month: Period) -> None:
     """Close *month* in every form."""
-    for form in closing.list_counting_forms(book.forms):
+    for form in closing_plan.list_counting_forms(book.forms):
         closing.close_month(tx, book, form, month, month.end + timedelta(days=1), "an")
 
 

@@ -24,11 +24,13 @@ from hub.config import Partner
 from hub.delivery.http_transport import Sender
 from hub.delivery.mail_connection import MailConnector
 from hub.delivery.transports import list_carriers
-from hub.domain.model import Arrival, Consignment, Judged, Message, MessageState, Receive
+from hub.domain.conversations import Arrival, Judged
+from hub.domain.model import Consignment, Message, MessageState, Receive
 from hub.partner.adapter_settings import Terms
 from hub.partner.policy import PartnerTransport, Policy
 from hub.runtime.thread_pool import run_at_once
-from hub.security.certificates import Anchors, Signer
+from hub.security.anchors import Anchors
+from hub.security.certificates import Signer
 from hub.units.live import Live, Setup
 from lienthong_demo.mail.mailhost import PASSWORD, MailHost, has_mail_programs
 from tests import pki

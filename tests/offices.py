@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from hub.domain.model import Arrival, Judged, Reply, Request, Unavailable
+from hub.domain.conversations import Arrival, Judged, Reply, Request, Unavailable
 from lienthong_demo.protocol.notebook import read_notebook
 from tests import warm
 from tests.waiting import PATIENCE

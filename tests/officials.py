@@ -28,7 +28,8 @@ from hub.report.form.folder import read_form_folder
 from hub.report.form.period import parse_period
 from hub.report.signed.element import build_report_element
 from hub.security import signing
-from hub.security.certificates import Anchors, Identity
+from hub.security.anchors import Anchors
+from hub.security.certificates import Identity
 from tests.pki import NOW, authority
 from tests.signatures import DS, ENVELOPED, EXCLUSIVE, SHA256, plain
 

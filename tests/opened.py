@@ -4,8 +4,8 @@ from datetime import datetime
 
 from hub.domain.model import Fact
 from hub.report.counting.evidence import EvidenceLine
-from hub.report.form.form import ColumnKind
-from hub.workload.unit_report import Difference, ReportSources, ReportWithEvidence, StoredFacts
+from hub.report.form.column import ColumnKind
+from hub.workload.report_sources import Difference, ReportSources, ReportWithEvidence, StoredFacts
 
 
 def evidence_of(asked: ReportSources, now: datetime) -> tuple[tuple[EvidenceLine, ...], tuple[Difference, ...]]:

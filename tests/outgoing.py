@@ -12,8 +12,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from hub.delivery.push_service import DeliveryService
+from hub.domain.conversations import Accepted, Reply, Request, Unavailable
 from hub.domain.measures import Measures
-from hub.domain.model import Accepted, DeliveryState, Reply, Request, Unavailable
+from hub.domain.model import DeliveryState
 from hub.domain.spans import NO_TRACER, Tracer
 from hub.journal import messages as written
 from hub.journal.queue import deliveries
@@ -21,7 +22,7 @@ from hub.partner.policy import Policy
 from hub.runtime.http_client import Unreachable
 from hub.runtime.thread_pool import run_at_once
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from hub.store.tables import delivery
 from hub.units.live import Live, Setup
 from hub.units.province import Province

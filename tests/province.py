@@ -12,8 +12,9 @@ from cryptography.x509 import Certificate
 from hub.config import Config, Listen, Partner
 from hub.domain.ids import make_first_id
 from hub.domain.model import Message, Packet, PacketKind, Receive, ResponseFor, Unit
-from hub.journal.decisions import MessageEntry
-from hub.security.certificates import Anchors, Identity
+from hub.journal.effects import MessageEntry
+from hub.security.anchors import Anchors
+from hub.security.certificates import Identity
 from hub.services import list_services
 from hub.units.routing import RoutedPartner, Routes
 

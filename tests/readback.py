@@ -20,8 +20,9 @@ from lxml import etree, html
 
 from hub.formats import xsd_schemas
 from hub.report.counting.declared import DeclaredFigure
+from hub.report.form.column import Column, ColumnKind
 from hub.report.form.folder import read_form_folder
-from hub.report.form.form import Column, ColumnKind, Form
+from hub.report.form.form import Form
 from tests.pdftags import tree
 
 HANOI = ZoneInfo("Asia/Ho_Chi_Minh")

@@ -11,7 +11,7 @@ from hub.domain.ids import make_first_id
 from hub.domain.model import Problem
 from hub.formats.spool import Octets
 from hub.journal import messages
-from hub.journal.decisions import MessageEntry
+from hub.journal.effects import MessageEntry
 from hub.soap import wsdl
 from hub.store import transactions
 from tests.formats.test_xsd_mistakes import PLANTED, batch, dossier

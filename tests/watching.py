@@ -23,9 +23,9 @@ from hub.keeping.hub_alerts import HubAlert
 from hub.monitoring.hub_alerts.channels import NotSent
 from hub.monitoring.hub_alerts.evaluator import AlertEvaluator
 from hub.monitoring.hub_alerts.sender import AlertSender
-from hub.security.certificates import Anchors
+from hub.security.anchors import Anchors
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from hub.store.tables import event
 from hub.units.live import Live
 from tests.province import NOW

@@ -17,20 +17,19 @@ from lxml import etree
 
 from adapters.bkav import fetched, parts, wire
 from adapters.bkav.wire import BkavReply, Failed
-from hub.domain.model import (
+from hub.domain.conversations import (
     Accepted,
     Arrival,
     Collected,
     Collection,
-    Consignment,
     Conversation,
     Outcome,
-    PacketKind,
     Refused,
     Reply,
     Request,
     Unavailable,
 )
+from hub.domain.model import Consignment, PacketKind
 from hub.edxml.recipient_naming import NamedPacket, RecipientNaming, find_told_recipients, name_recipients
 from hub.language.phrases import phrase
 from hub.partner.adapter_settings import AdapterNotes, Setting, Terms

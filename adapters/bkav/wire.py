@@ -15,8 +15,8 @@ from urllib.parse import quote
 import attrs
 from lxml import etree
 
+from hub.domain.conversations import Reply, Unavailable
 from hub.domain.errors import CallRefused, Rejected
-from hub.domain.model import Reply, Unavailable
 from hub.formats import mime, safe_xml
 from hub.formats.mime import XOP
 from hub.formats.spool import Drawer, Octets

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import attrs
 
-from hub.domain.model import Inquest, Query
+from hub.domain.conversations import Inquest, Query
 from hub.language.phrases import phrase
 from hub.partner.adapter_settings import Setting, Terms
 from hub.partner.mapped_conversation import STEP_COST, PartnerConversation

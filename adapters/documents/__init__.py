@@ -12,19 +12,9 @@ from cryptography import x509
 from lxml import etree
 
 from adapters.documents.known_replies import KnownReplies
+from hub.domain.conversations import Accepted, Conversation, Outcome, Refused, Reply, Request, Unavailable
 from hub.domain.errors import Rejected
-from hub.domain.model import (
-    DOCUMENTS,
-    Accepted,
-    Consignment,
-    Conversation,
-    Outcome,
-    Problem,
-    Refused,
-    Reply,
-    Request,
-    Unavailable,
-)
+from hub.domain.model import DOCUMENTS, Consignment, Problem
 from hub.formats import safe_xml
 from hub.formats.canonical_xml import CanonicalElement
 from hub.formats.spool import SMALL, Octets

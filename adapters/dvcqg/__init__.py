@@ -15,13 +15,11 @@ import attrs
 from adapters.dvcqg import dossiers
 from adapters.dvcqg.dossiers import Item, PortalCall, Word
 from adapters.dvcqg.session import PortalAnswer, PortalEndpoint, PortalSession, write_portal_json
-from hub.domain.errors import Rejected
-from hub.domain.model import (
+from hub.domain.conversations import (
     Accepted,
     Arrival,
     Collected,
     Collection,
-    Consignment,
     Conversation,
     Postponed,
     Refused,
@@ -29,6 +27,8 @@ from hub.domain.model import (
     Request,
     Unavailable,
 )
+from hub.domain.errors import Rejected
+from hub.domain.model import Consignment
 from hub.language.phrases import phrase
 from hub.partner.adapter_settings import Setting, Terms
 

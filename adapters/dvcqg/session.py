@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 import attrs
 
-from hub.domain.model import Reply, Request, Unavailable
+from hub.domain.conversations import Reply, Request, Unavailable
 from hub.partner.adapter_settings import AdapterNotes, Terms
 from hub.partner.reply_parsing import may_have_taken, retry_after
 

@@ -10,7 +10,8 @@ import attrs
 
 from adapters.govreport import drop, online
 from adapters.govreport.wording import SystemWording
-from hub.domain.model import Collection, Consignment, Conversation
+from hub.domain.conversations import Collection, Conversation
+from hub.domain.model import Consignment
 from hub.language.phrases import phrase
 from hub.partner.adapter_settings import Setting, Terms
 

@@ -14,17 +14,17 @@ from urllib.parse import quote
 
 from adapters.govreport.online import take_in_verdict
 from adapters.govreport.wording import SystemWording, UnknownWord
-from hub.domain.model import (
+from hub.domain.conversations import (
     Accepted,
     Arrival,
     Collected,
     Collection,
-    Consignment,
     Conversation,
     Refused,
     Request,
     Unavailable,
 )
+from hub.domain.model import Consignment
 from hub.services import verdicts
 
 #: Reply files taken in one collection.

@@ -11,18 +11,18 @@ from typing import Any
 from urllib.parse import quote
 
 from adapters.govreport.wording import MalformedVerdict, ReportFiles, SystemWording, UnknownWord
-from hub.domain.model import (
+from hub.domain.conversations import (
     Accepted,
     Arrival,
     Collected,
     Collection,
-    Consignment,
     Conversation,
     Refused,
     Reply,
     Request,
     Unavailable,
 )
+from hub.domain.model import Consignment
 from hub.partner.reply_parsing import may_have_taken, retry_after
 from hub.services import verdicts
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from hub.domain.model import Refused, Reply, Unavailable
+from hub.domain.conversations import Refused, Reply, Unavailable
 from hub.partner.reply_parsing import cut_snippet, may_have_taken, read_json, read_json_text, retry_after
 from hub.partner.reply_parsing import read_json_packet as written_packet
 

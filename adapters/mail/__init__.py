@@ -14,12 +14,11 @@ from cryptography import x509
 
 from adapters.mail import letter, opening
 from adapters.mail.addresses import ADDRESS, TABLE, Addresses, MailUnusable
-from hub.domain.model import (
+from hub.domain.conversations import (
     Accepted,
     Arrival,
     Collected,
     Collection,
-    Consignment,
     Conversation,
     Outcome,
     Refused,
@@ -27,6 +26,7 @@ from hub.domain.model import (
     Request,
     Unavailable,
 )
+from hub.domain.model import Consignment
 from hub.language.phrases import phrase
 from hub.partner.adapter_settings import Setting, Terms
 from hub.partner.secret_trials import SecretTrial

@@ -24,7 +24,7 @@ from hub.edxml import packet_signature
 from hub.formats import safe_xml
 from hub.formats.spool import Octets
 from hub.security import cms, xmldsig
-from hub.security.certificates import Anchors, Purpose
+from hub.security.anchors import Anchors, Purpose
 
 #: Octets of a detached signature, including the certificates and CRLs in it.
 SIGNATURE = 1 << 18

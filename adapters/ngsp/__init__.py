@@ -15,7 +15,7 @@ import attrs
 
 from adapters.ngsp import services
 from adapters.ngsp.services import GatewayRequest
-from hub.domain.model import Inquest, Query, Refused, Reply, Request, Unavailable
+from hub.domain.conversations import Inquest, Query, Refused, Reply, Request, Unavailable
 from hub.language.phrases import phrase
 from hub.partner.adapter_settings import Setting, Terms
 from hub.partner.client_credentials import TokenClient, request_token

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import attrs
 
-from hub.domain.model import Answer, Query, Refused
+from hub.domain.conversations import Answer, Query, Refused
 from hub.domain.sanitize import replace_unwritable
 
 Settings = Mapping[str, str]

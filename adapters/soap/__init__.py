@@ -13,27 +13,19 @@ from lxml import etree
 
 from adapters.soap.by_hand import build_by_hand, call_by_hand, rehearse_delivery
 from adapters.soap.collecting import collect_open_documents
+from hub.domain.conversations import Accepted, Collection, Conversation, Inquest, Query, Refused, Request, Unavailable
 from hub.domain.errors import ConfigurationFault, Mistake, Rejected
-from hub.domain.model import (
-    Accepted,
-    Collection,
-    Consignment,
-    Conversation,
-    Inquest,
-    Query,
-    Refused,
-    Request,
-    Unavailable,
-)
+from hub.domain.model import Consignment
 from hub.formats import safe_xml
 from hub.language.phrases import phrase
 from hub.partner.adapter_settings import MAPPING, Setting, Terms
 from hub.partner.hand_calls import HandCall, HandValues, RehearsalFlaw
 from hub.partner.mapped_conversation import LONGEST_REASON, STEP_COST, PartnerConversation, PartnerCourse, applies
 from hub.partner.mapping_check import find_mapping_mistakes
+from hub.partner.mapping_reading import read_mapping
 from hub.partner.mapping_values import Found, Sources, Unfit
 from hub.partner.secret_trials import SecretTrial
-from hub.partner.soap_mapping import IDENTIFYING, read_mapping
+from hub.partner.soap_mapping import IDENTIFYING
 
 ANY_SERVICE = True  #: see `adapters.carries_any_service`
 SETTINGS = (

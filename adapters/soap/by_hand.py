@@ -7,8 +7,8 @@ from datetime import datetime
 
 import attrs
 
+from hub.domain.conversations import Request, Unavailable
 from hub.domain.errors import Mistake
-from hub.domain.model import Request, Unavailable
 from hub.formats import safe_xml
 from hub.language.phrases import phrase, verbatim
 from hub.partner.call_nodes import Misplaced

@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from hub.domain.model import Arrival, Collected, Collection, Reply, Request, Unavailable
+from hub.domain.conversations import Arrival, Collected, Collection, Reply, Request, Unavailable
 from hub.partner.list_polling import FetchedDocument, Owed, settle_open_list
 from hub.partner.mapped_conversation import AnswerJudgement, PartnerConversation, PartnerCourse
 from hub.partner.mapping_values import AnswerPath, Unfit, read_path

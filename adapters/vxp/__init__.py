@@ -17,22 +17,21 @@ from adapters.vxp import answers, signing
 from adapters.vxp.answers import VxpAnswer, VxpListItem
 from adapters.vxp.line import VxpConnection
 from adapters.vxp.sent import VxpSentItem, find_sent_ids, list_later_failures, read_vxp_sent_items
-from hub.domain.model import (
+from hub.domain.conversations import (
     Accepted,
     Arrival,
     Collected,
     Collection,
-    Consignment,
     Conversation,
     Judged,
     LaterFailures,
     Listing,
-    PacketKind,
     Postponed,
     Refused,
     Request,
     Unavailable,
 )
+from hub.domain.model import Consignment, PacketKind
 from hub.edxml.recipient_naming import RecipientNaming, find_told_recipients, name_recipients
 from hub.language.phrases import phrase
 from hub.partner.adapter_settings import AdapterNotes, Setting, Terms

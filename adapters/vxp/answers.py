@@ -13,7 +13,7 @@ from datetime import datetime
 
 import attrs
 
-from hub.domain.model import Reply, Unavailable
+from hub.domain.conversations import Reply, Unavailable
 from hub.domain.sanitize import replace_controls
 from hub.partner.reply_parsing import may_have_taken, read_json, retry_after
 

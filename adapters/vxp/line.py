@@ -11,7 +11,7 @@ import attrs
 
 from adapters.vxp import answers, signing
 from adapters.vxp.answers import VxpAnswer
-from hub.domain.model import Reply, Request, Unavailable
+from hub.domain.conversations import Reply, Request, Unavailable
 
 #: A packet of 40 MB is 54 MB in base64. The list of all agencies has about 20 MB.
 _LARGE = 64 << 20

@@ -14,7 +14,8 @@ import attrs
 
 from adapters.vxp.answers import VxpAnswer, clean_vxp_text, read_vxp_id
 from adapters.vxp.signing import HANOI
-from hub.domain.model import Consignment, LaterFailure
+from hub.domain.conversations import LaterFailure
+from hub.domain.model import Consignment
 
 #: Maximum difference between the axis's clock and ours.
 _SKEW = timedelta(minutes=15)

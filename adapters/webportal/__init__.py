@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 import attrs
 
-from hub.domain.model import Accepted, Consignment, Conversation, Refused, Reply, Request, Unavailable
+from hub.domain.conversations import Accepted, Conversation, Refused, Reply, Request, Unavailable
+from hub.domain.model import Consignment
 from hub.language.languages import Language
 from hub.language.phrases import phrase
 from hub.partner.adapter_settings import Setting, Terms

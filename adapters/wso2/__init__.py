@@ -16,17 +16,8 @@ import attrs
 
 from adapters.wso2 import replies
 from adapters.wso2.replies import Wso2Answer, Wso2Codes
-from hub.domain.model import (
-    Accepted,
-    Collected,
-    Collection,
-    Consignment,
-    Conversation,
-    PacketKind,
-    Reply,
-    Request,
-    Unavailable,
-)
+from hub.domain.conversations import Accepted, Collected, Collection, Conversation, Reply, Request, Unavailable
+from hub.domain.model import Consignment, PacketKind
 from hub.edxml.recipient_naming import RecipientNaming, find_told_recipients, name_recipients
 from hub.language.phrases import phrase
 from hub.partner.adapter_settings import AdapterNotes, Setting, Terms

@@ -19,7 +19,7 @@ from hub.edxml import editable, readable
 from hub.journal import blobs
 from hub.journal.replays import corrections
 from hub.journal.replays.corrections import CorrectionOrder
-from hub.journal.searching import search
+from hub.journal.searching import message_reading
 from hub.language.phrases import phrase
 from hub.operations.accounts.permissions import Permission
 from hub.operations.operation import LONG
@@ -73,7 +73,7 @@ async def correct_message(parts: OperationParts, call: ApiCall) -> ConsoleRespon
 
 def _read_packet(tx: Transaction, message: str) -> bytes:
     """Return the octets of a message; none of one that is too large for its attachments to be put back, or not here."""
-    found = search.read_message(tx, message)
+    found = message_reading.read_message(tx, message)
     here = found.size <= readable.LARGEST and blobs.read_blob_size(tx, found.sha256) == found.size
     return blobs.read_blob(tx, found.sha256) if here else b""
 

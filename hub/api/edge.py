@@ -18,7 +18,7 @@ from hub.domain.model import Problem
 from hub.language.languages import choose_language
 from hub.language.phrases import phrase
 from hub.operations.refusals import RequestRefused
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.web.answering import HEADERS, AnsweringResource, read_path_pieces
 from hub.web.answers import ConsoleResponse
 

@@ -26,7 +26,7 @@ from hub.api.values import (
 from hub.domain.local_time import find_local_day
 from hub.domain.model import DeliveryState, MessageState, Problem
 from hub.edxml import readable
-from hub.journal.searching import search
+from hub.journal.searching import message_reading
 from hub.language.phrases import phrase
 from hub.operations.accounts.permissions import Permission
 from hub.operations.messages import message_list
@@ -205,7 +205,9 @@ async def list_message_events(parts: OperationParts, call: ApiCall) -> ConsoleRe
 async def read_receipt(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the receipt that the hub signed."""
     opened = await _open_shown_message(parts, call)
-    receipt = await parts.journal.read(search.read_stored_receipt, opened.message.id) if opened.receipt else None
+    receipt = (
+        await parts.journal.read(message_reading.read_stored_receipt, opened.message.id) if opened.receipt else None
+    )
     if receipt is None:
         raise ApiProblem("not-found")
     return ConsoleResponse(content=receipt, content_type=OCTETS, filename=f"{opened.message.id}-receipt.xml")

@@ -20,7 +20,7 @@ from hub.language.phrases import phrase
 from hub.operations.accounts.permissions import Permission
 from hub.operations.messages.visible_messages import PRIVATE
 from hub.operations.parts import OperationParts
-from hub.operations.reports import reading, standing
+from hub.operations.reports import reading, report_files, standing
 from hub.operations.reports.glance_reading import KINDS as GLANCE_KINDS
 from hub.operations.reports.glance_reading import GlanceReader
 from hub.operations.reports.visible_round import read_round_search, read_visible_choice
@@ -31,7 +31,7 @@ from hub.report.signed import sealed
 from hub.runtime.thread_pool import THRESHOLD
 from hub.web.answers import ConsoleResponse
 from hub.workload.glance.glance_view import GlanceAsked
-from hub.workload.unit_report import RowChoice
+from hub.workload.report_sources import RowChoice
 
 T = TypeVar("T")
 
@@ -127,15 +127,15 @@ async def list_facts(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
 async def read_file(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
     """Answer with the report as a file."""
     kind = call.text("format")
-    made = await count_report(parts, call, reading.write_report_file, call.now, kind, call.language)
+    made = await count_report(parts, call, report_files.write_report_file, call.now, kind, call.language)
     content = made.content
     if not isinstance(content, bytes):
         identity = parts.live.config.identity
         content = await parts.turns.work(
             CONSOLE, THRESHOLD, sealed.seal_report, content.report, content.names, content.lines, identity
         )
-    name = reading.name_report_file(made.asked, kind)
-    return ConsoleResponse(content=content, content_type=reading.KINDS[kind], filename=name)
+    name = report_files.name_report_file(made.asked, kind)
+    return ConsoleResponse(content=content, content_type=report_files.KINDS[kind], filename=name)
 
 
 async def read_round(parts: OperationParts, call: ApiCall) -> ConsoleResponse:
@@ -232,7 +232,7 @@ OPERATIONS = (
         path="/reports/{form}/{unit}/{period}/file",
         about=phrase("Get a report as a file."),
         query=(ApiParameter("format", phrase("format of the file"), kind=ReportFormat, required=True),),
-        media=tuple(each.partition(";")[0] for each in reading.KINDS.values()),
+        media=tuple(each.partition(";")[0] for each in report_files.KINDS.values()),
         run=read_file,
     ),
     _reading(

@@ -23,9 +23,10 @@ from hub.journal.lineage import MessageLink
 from hub.journal.queue.exchanges import AttemptRecord
 from hub.journal.queue.partner_state import PartnerStanding, Pause
 from hub.journal.queue.timeline import DeliveryStage
-from hub.journal.replays.replay_plans import PlannedItem
+from hub.journal.replays.plan_rows import PlannedItem
 from hub.journal.replays.replay_rules import ItemState
-from hub.journal.searching.search import DeliverySummary, RefusedCall
+from hub.journal.searching.refused_calls import RefusedCall
+from hub.journal.searching.search import DeliverySummary
 from hub.language.phrases import Phrase, phrase
 from hub.monitoring.connection_steps import ConnectionStep
 from hub.monitoring.failures import FailureGroup

@@ -26,7 +26,8 @@ from hub.report.counting.dates import make_fact_sort_key
 from hub.report.counting.declared import DeclaredFigure
 from hub.report.counting.deriving import Number
 from hub.report.form import definition
-from hub.report.form.form import FACTLESS, Column, ColumnKind, Form
+from hub.report.form.column import FACTLESS, Column, ColumnKind
+from hub.report.form.form import Form
 from hub.report.signed.manifest import (  # fmt: skip
     BASES,
     COLUMNS,

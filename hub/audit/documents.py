@@ -25,13 +25,15 @@ from hub.report.counting import deriving, lines
 from hub.report.counting.counting import COUNTING, Report, Row
 from hub.report.counting.deriving import Number
 from hub.report.form import definition
-from hub.report.form.form import UNIT, ColumnKind, Form
+from hub.report.form.column import ColumnKind
+from hub.report.form.form import UNIT, Form
 from hub.report.signed import sealed, signed
 from hub.report.signed.element import REPORT, SchemaBroken
 from hub.report.signed.sealed import Sealed
 from hub.security import wss_tokens, xades, xmldsig
 from hub.security.algorithms import Unverified
-from hub.security.certificates import Anchors, Purpose, Untrusted, describe_owner, hash_certificate, load_der
+from hub.security.anchors import Anchors, Purpose, Untrusted
+from hub.security.certificates import describe_owner, hash_certificate, load_der
 from hub.security.time_stamps import TimeStamp
 
 LARGEST = 64 << 20  #: maximum octets of a document that is loaded into memory

@@ -27,7 +27,8 @@ from hub.report.counting.counting import COUNTING
 from hub.report.counting.dates import make_fact_sort_key
 from hub.report.counting.division import Division
 from hub.report.counting.pieces import Pieces
-from hub.report.form.form import ColumnKind, Form
+from hub.report.form.column import ColumnKind
+from hub.report.form.form import Form
 from hub.report.signed.manifest import (  # fmt: skip
     BESIDE,
     COLUMNS,

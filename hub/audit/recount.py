@@ -17,7 +17,8 @@ from hub.report.counting.counting import Cells, Placing, Report, Row
 from hub.report.counting.division import UNDIVIDED, Division
 from hub.report.counting.pieces import Pieces
 from hub.report.counting.posting import ClosedMonths
-from hub.report.form.form import UNIT, ColumnKind, Form
+from hub.report.form.column import ColumnKind
+from hub.report.form.form import UNIT, Form
 from hub.report.form.period import Period
 from hub.report.signed.sealed import Sealed
 

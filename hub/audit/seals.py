@@ -16,7 +16,8 @@ from hub.domain.errors import Rejected, find_error_sentence
 from hub.formats import safe_xml
 from hub.language.phrases import Phrase, phrase
 from hub.security import wss_verify
-from hub.security.certificates import Anchors, hash_certificate
+from hub.security.anchors import Anchors
+from hub.security.certificates import hash_certificate
 
 
 @attrs.frozen

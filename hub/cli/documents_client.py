@@ -29,7 +29,8 @@ from hub.language.phrases import Phrase, phrase
 from hub.language.system_errors import name_system_error
 from hub.partner.reply_parsing import retry_after
 from hub.security import signing, wss_verify
-from hub.security.certificates import Anchors, CredentialUnfit, Identity, load_pem_certificates
+from hub.security.anchors import Anchors
+from hub.security.certificates import CredentialUnfit, Identity, load_pem_certificates
 from hub.services.defined import load_defined_contract
 from hub.soap import documents_requests, documents_responses, envelope, wsdl
 from hub.soap.defined_contract import compile_answers

@@ -20,7 +20,7 @@ from hub.keeping import integrity
 from hub.language.phrases import verbatim
 from hub.node.consistency import find_version_mistake
 from hub.runtime import pidfile
-from hub.store import move_marks, schema_version, transactions
+from hub.store import database_errors, move_marks, schema_version, transactions
 
 #: Seconds that a command which counts waits for outstanding facts; seconds between two checks.
 PATIENCE, _AGAIN = 5.0, 0.1
@@ -133,7 +133,7 @@ def open_journal(
     except transactions.Unconfirmed as error:
         raise CommandStop(t("it is done, but the standby may not have it: {said}", said=error), UNAVAILABLE) from error
     except DBAPIError as error:
-        if transactions.is_damage_error(error):
+        if database_errors.is_damage_error(error):
             raise ConfigurationFault([integrity.describe_damage(verbatim(error.orig))]) from error
         if not isinstance(error, OperationalError):
             raise

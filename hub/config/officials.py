@@ -15,7 +15,8 @@ from cryptography import x509
 from hub.config import files
 from hub.config.table import ConfigTable
 from hub.language.phrases import phrase
-from hub.security.certificates import Anchors, hash_certificate
+from hub.security.anchors import Anchors
+from hub.security.certificates import hash_certificate
 from hub.security.time_stamps import StampTrust
 
 

@@ -71,8 +71,9 @@ from hub.config.values import (
 )
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.language.phrases import phrase
+from hub.security.anchors import Anchors
 from hub.security.attesting import AttestationTrust
-from hub.security.certificates import Anchors, Signer, hash_certificate
+from hub.security.certificates import Signer, hash_certificate
 from hub.security.encryption import CODES, Keyring
 from hub.security.sample_pki import is_sample
 from hub.services import list_services

@@ -17,7 +17,8 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from hub.config import Config, RevocationSource
 from hub.config.writing import write_atomically
 from hub.security import crl_ocsp
-from hub.security.certificates import Anchors, hash_certificate
+from hub.security.anchors import Anchors
+from hub.security.certificates import hash_certificate
 from hub.security.crl_ocsp import OcspAnswer, RevocationList, RevocationUnusable
 
 FOLDER = "revocation"

@@ -25,7 +25,8 @@ from hub.config.upkeep.tracing import TracingSettings
 from hub.domain.model import DOCUMENTS, Receive
 from hub.partner.adapter_settings import MAPPING
 from hub.partner.policy import Policy
-from hub.security.certificates import Anchors, Identity, Signer
+from hub.security.anchors import Anchors
+from hub.security.certificates import Identity, Signer
 from hub.security.encryption import Keyring
 from hub.services import Service, list_services
 from hub.services.defined import DefinedService

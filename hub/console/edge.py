@@ -26,7 +26,7 @@ from hub.language.catalogues import say_both
 from hub.operations import refusals
 from hub.operations.refusals import RequestRefused
 from hub.runtime.peer_check import read_peer_certificates
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.web.answering import HEADERS, AnsweringResource, read_path_pieces
 from hub.web.answers import ConsoleResponse
 

@@ -16,12 +16,12 @@ from hub.formats import xml_cost
 from hub.intake.correction import judge_correction, prepare_correction
 from hub.intake.endpoint import store_large_octets
 from hub.journal import blobs
-from hub.journal.decisions import MessageEntry
+from hub.journal.effects import MessageEntry
 from hub.journal.replays import corrections
 from hub.journal.replays.corrections import CorrectableMessage, CorrectionOrder
-from hub.journal.replays.replay_plans import ReplayPlan
+from hub.journal.replays.plan_rows import ReplayPlan
 from hub.runtime.thread_pool import Work
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.store.transactions import Transaction
 from hub.units.live import Live
 

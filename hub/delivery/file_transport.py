@@ -24,8 +24,8 @@ from hub.config.durable_files import sync_folder
 from hub.config.urls import lies_in_exchange
 from hub.delivery.http_transport import Carrier
 from hub.delivery.mail_connection import MailConnector
+from hub.domain.conversations import Reply, Request
 from hub.domain.fair_queue import Owner
-from hub.domain.model import Reply, Request
 from hub.runtime.call_progress import CallProgress
 from hub.runtime.http_client import Unreachable
 from hub.runtime.thread_pool import THRESHOLD, Work

@@ -13,9 +13,9 @@ import structlog
 from twisted.internet.interfaces import IReactorTime
 
 from hub.domain.local_time import find_local_day
-from hub.journal.queue import deliveries
+from hub.journal.queue import delivery_ends
 from hub.runtime.periodic import PeriodicService
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.units.live import Live
 
 log = structlog.get_logger()
@@ -52,7 +52,7 @@ class HandOver(PeriodicService):
         total = 0
         try:
             while ways and not self.stopping:
-                moved = await self._journal.write(deliveries.hand_over_deliveries, ways, late, now, BATCH)
+                moved = await self._journal.write(delivery_ends.hand_over_deliveries, ways, late, now, BATCH)
                 total += moved
                 if moved < BATCH:
                     break

@@ -20,8 +20,8 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTCP, IReactorTime
 
 from hub.config import Config, Partner
+from hub.domain.conversations import Reply, Request
 from hub.domain.errors import Rejected
-from hub.domain.model import Reply, Request
 from hub.domain.sightings import MOST_VALUES, SightingKind, Sightings
 from hub.partner.policy import PartnerTransport
 from hub.runtime import http_client

@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from hub.config import Partner
 from hub.delivery.imap_transport import ImapSession, SignInRefused
 from hub.delivery.mail_connection import MailConnector
-from hub.domain.model import Request
+from hub.domain.conversations import Request
 from hub.partner.policy import choose_delay
 from hub.runtime import http_client, line_protocol
 from hub.runtime.http_client import Unreachable

@@ -21,7 +21,7 @@ from twisted.internet.interfaces import IDelayedCall
 from hub.config import Partner
 from hub.delivery.http_transport import Carrier
 from hub.delivery.mail_connection import MailConnector
-from hub.domain.model import Reply, Request
+from hub.domain.conversations import Reply, Request
 from hub.runtime import line_protocol
 from hub.runtime.call_progress import CallProgress
 from hub.runtime.http_client import Unreachable

@@ -9,7 +9,7 @@ import attrs
 
 import adapters
 from hub.config import Config, Partner
-from hub.domain.model import Adapter
+from hub.domain.conversations import Adapter
 from hub.partner.adapter_settings import AdapterNotes, Terms
 
 

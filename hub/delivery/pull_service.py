@@ -18,35 +18,25 @@ from twisted.python.failure import Failure
 
 import adapters
 from hub.config import Partner
+from hub.domain.conversations import Arrival, Collected, Collector, Judged, LaterFailures, Reply, Request, Unavailable
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import Owner
 from hub.domain.ids import make_id
 from hub.domain.lifecycle import SET_ASIDE
-from hub.domain.model import (
-    DOCUMENTS,
-    Arrival,
-    Collected,
-    Collector,
-    Judged,
-    LaterFailures,
-    Problem,
-    Reply,
-    Request,
-    Unavailable,
-)
+from hub.domain.model import DOCUMENTS, Problem
 from hub.domain.spans import SpanWork
 from hub.formats import xml_cost
 from hub.formats.spool import Drawer, Octets
 from hub.intake.admission import judge_message, judge_record
 from hub.intake.endpoint import JournalAccess
 from hub.intake.grants import SEND, is_granted, refuse_ungranted
-from hub.journal.decisions import MessageEntry
-from hub.journal.queue import collection_rounds, deliveries
+from hub.journal.effects import MessageEntry
+from hub.journal.queue import collection_rounds, delivery_ends
 from hub.journal.queue.collection_rounds import Round
 from hub.partner.policy import Policy, choose_delay
 from hub.runtime.thread_pool import THRESHOLD
 from hub.soap import documents_requests
-from hub.store.group_commit import ChargedStep
+from hub.store.batch_commit import ChargedStep
 from hub.units.live import Live
 from hub.units.province import Province
 
@@ -192,7 +182,7 @@ class CollectionService(Service):
         """Move the deliveries that failed after the partner had accepted them."""
         for first in range(0, len(told.failures), _FAILED_TOGETHER):
             some = told.failures[first : first + _FAILED_TOGETHER]
-            step = ChargedStep(partner.code, deliveries.fail_delivered)
+            step = ChargedStep(partner.code, delivery_ends.fail_delivered)
             if failed := await self._access.journal.write(step, partner.code, some, self._now()):
                 log.warning("deliveries-failed-later", count=failed)
 

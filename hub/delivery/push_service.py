@@ -22,25 +22,16 @@ from twisted.python.failure import Failure
 
 import adapters
 from hub.config import Partner
+from hub.domain.conversations import Conversation, Outcome, Postponed, Reply, Request, Unavailable
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import Owner, divide_capacity
 from hub.domain.lifecycle import judge_outcome, name_outcome
 from hub.domain.measures import ATTEMPT_SECONDS, ATTEMPTS, DELIVERED_SECONDS, LEASES, Measures
-from hub.domain.model import (
-    HUB,
-    Consignment,
-    Conversation,
-    DeliveryState,
-    Outcome,
-    Postponed,
-    Reply,
-    Request,
-    Unavailable,
-)
+from hub.domain.model import HUB, Consignment, DeliveryState
 from hub.domain.spans import NO_TRACER, SpanWork, Tracer
 from hub.domain.trace_context import write_attempt_traceparent
 from hub.journal import consignments
-from hub.journal.queue import claims, deliveries, pickup
+from hub.journal.queue import claim_release, claims, delivery_ends, pickup
 from hub.journal.queue.claims import AttemptExchange, Claim, EndedAttempt, settle_claim
 from hub.journal.queue.queue_view import read_queue_view
 from hub.journal.queue.settlement_sets import settle_delivered_claims
@@ -52,7 +43,7 @@ from hub.partner.reply_parsing import may_have_taken
 from hub.runtime.call_progress import SLOWEST
 from hub.runtime.http_client import Unreachable
 from hub.runtime.thread_pool import Work
-from hub.store.group_commit import Journal, SetStep
+from hub.store.batch_commit import Journal, SetStep
 from hub.store.transactions import Transaction
 from hub.units.live import Live
 
@@ -221,7 +212,7 @@ class DeliveryService(Service):
         for code, reason in sight.expired_partners(policies):
             over = policies[code]
             await self._journal.write(
-                deliveries.expire_deliveries, code, now, over.give_up, reason, then=over.after_give_up
+                delivery_ends.expire_deliveries, code, now, over.give_up, reason, then=over.after_give_up
             )
         rooms = sight.capacities(policies)
         busy = Counter(claim.partner for claim in self._under_way.values())
@@ -245,7 +236,7 @@ class DeliveryService(Service):
         steady, first = self._clock.seconds(), self._rescued_at is None
         held = [claim for flow in self._flows.values() for claim, _, _ in flow.ready]
         lost = await self._journal.write(
-            claims.release_lost_claims,
+            claim_release.release_lost_claims,
             now,
             alone=self._alone and first,
             first=first,
@@ -290,7 +281,7 @@ class DeliveryService(Service):
         """Release the claims that wait for a conversation to end. Their attempts do not count."""
         ready, flow.ready = flow.ready, deque()
         for claim, _, _ in ready:
-            released = self._journal.write(claims.release_claim, claim, self._now(), begun=False)
+            released = self._journal.write(claim_release.release_claim, claim, self._now(), begun=False)
             _ = self._track(released.addErrback(_log_failed_release))
 
     def _track(self, writing: Deferred[T]) -> Deferred[T]:
@@ -374,7 +365,7 @@ class DeliveryService(Service):
                 outcome = await self._talk(claim, consignment, partner, last)
             except CancelledError:
                 if not self.running:
-                    await self._journal.write(claims.release_claim, claim, self._now(), begun=last.in_doubt)
+                    await self._journal.write(claim_release.release_claim, claim, self._now(), begun=last.in_doubt)
                     return False
                 outcome = Unavailable("the conversation took too long", unknown=last.in_doubt)
             finally:

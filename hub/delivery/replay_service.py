@@ -16,13 +16,13 @@ from twisted.internet.task import deferLater
 
 from hub.delivery.correction_runner import CorrectionRunner
 from hub.domain.fair_queue import Owner
-from hub.journal.replays import replay_plans
+from hub.journal.replays import plan_rows, replay_plans
 from hub.journal.replays.replay_rules import ACTIVE, PlanState
 from hub.keeping.archive import restoring
 from hub.keeping.archive.catalogue import ArchiveAbsent
 from hub.runtime.periodic import PeriodicService
 from hub.runtime.thread_pool import Work
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.store.transactions import Transaction
 from hub.units.live import Live
 
@@ -56,7 +56,7 @@ class ReplayService(PeriodicService):
     async def work(self) -> None:
         """Take the next steps of each active plan."""
         self._may_work()
-        for plan in await self._journal.read(replay_plans.list_active_plans):
+        for plan in await self._journal.read(plan_rows.list_active_plans):
             await self._go_on(plan)
 
     async def _go_on(self, plan_id: str) -> None:
@@ -100,7 +100,7 @@ class ReplayService(PeriodicService):
         found = await self._journal.read(replay_plans.list_archived_next, plan_id, LIMIT)
         if not found:
             return
-        plan, folder = await self._journal.read(replay_plans.read_plan, plan_id), self._live.config.archive
+        plan, folder = await self._journal.read(plan_rows.read_plan, plan_id), self._live.config.archive
         for each in found:
             entry = await self._journal.read(restoring.find_archive_entry, each)
             if entry is None:

@@ -16,7 +16,7 @@ from twisted.internet.defer import CancelledError
 from hub.config import Partner
 from hub.delivery.http_transport import Carrier
 from hub.delivery.mail_connection import MailConnector
-from hub.domain.model import Reply, Request
+from hub.domain.conversations import Reply, Request
 from hub.runtime.call_progress import CallProgress
 from hub.runtime.http_client import Unreachable, describe_connection_error
 from hub.runtime.line_protocol import ConnectionBroken, LineConnection

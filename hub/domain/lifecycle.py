@@ -12,17 +12,8 @@ from typing import assert_never
 
 import attrs
 
-from hub.domain.model import (
-    Accepted,
-    AfterGiveUp,
-    DeliveryState,
-    MessageState,
-    Outcome,
-    Postponed,
-    Refused,
-    ReportState,
-    Unavailable,
-)
+from hub.domain.conversations import Accepted, Outcome, Postponed, Refused, Unavailable
+from hub.domain.model import AfterGiveUp, DeliveryState, MessageState, ReportState
 
 
 class HeldContent(StrEnum):

@@ -19,7 +19,8 @@ from hub.formats.streamed_xml import Loads
 from hub.language.phrases import phrase
 from hub.security import wss_tokens, xmldsig
 from hub.security.algorithms import DS, Unverified
-from hub.security.certificates import Anchors, Purpose, Untrusted, hash_certificate
+from hub.security.anchors import Anchors, Purpose, Untrusted
+from hub.security.certificates import hash_certificate
 from hub.security.xmldsig import EXCLUSIVE, Dialect
 
 #: By default .NET writes [enveloped-signature] alone.

@@ -19,7 +19,7 @@ from twisted.internet.task import deferLater
 from hub.domain.errors import Unready
 from hub.feed.cloudevents import EventPublication, make_event_publication
 from hub.journal import events, feed_cursor
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.store.transactions import Transaction
 
 log = structlog.get_logger()

@@ -28,7 +28,8 @@ from hub.feed.cloudevents import CONTENT_TYPE, EventPublication
 from hub.feed.publisher import FeedDisconnected, PublishResult
 from hub.runtime import http_client
 from hub.security import tls
-from hub.security.certificates import Anchors, Identity, Purpose
+from hub.security.anchors import Anchors, Purpose
+from hub.security.certificates import Identity
 
 #: Time limit for opening the connection, in seconds.
 GREETING = 20

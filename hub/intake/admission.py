@@ -34,7 +34,7 @@ from hub.formats.streamed_xml import Loads
 from hub.intake import enclosures
 from hub.intake.dossier_tellers import assign_dossiers
 from hub.journal import duties
-from hub.journal.decisions import MessageEntry
+from hub.journal.effects import MessageEntry
 from hub.language.phrases import phrase
 from hub.partner.policy import Policy, RequiredSignature
 from hub.security import signing

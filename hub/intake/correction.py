@@ -13,7 +13,7 @@ from hub.domain.errors import Rejected
 from hub.domain.model import DOCUMENTS, Packet, PacketKind, Problem
 from hub.edxml import readable
 from hub.intake.admission import judge_message
-from hub.journal.decisions import MessageEntry
+from hub.journal.effects import MessageEntry
 from hub.journal.replays.corrections import CorrectableMessage
 from hub.language.phrases import Phrase, phrase
 from hub.security import signing

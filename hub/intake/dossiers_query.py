@@ -14,7 +14,7 @@ from hub.formats import xsd_types
 from hub.intake.endpoint import Case, JournalAccess
 from hub.intake.records_endpoint import QueryCall
 from hub.journal import blobs
-from hub.journal.searching import search
+from hub.journal.searching import message_reading
 from hub.services.dossiers import history
 from hub.services.dossiers.history import AcceptedMessage
 from hub.services.dossiers.item import NAMESPACE
@@ -57,7 +57,7 @@ def _find_told_steps(
 
     With *brought_by*, only messages that this partner sent.
     """
-    rows = search.find_messages_about(tx, NAME, dossier, units, MESSAGES, brought_by=brought_by)
+    rows = message_reading.find_messages_about(tx, NAME, dossier, units, MESSAGES, brought_by=brought_by)
     unit = rows[0]["sender"] if rows else ""
     own = [row for row in rows if row["sender"] == unit]
     together = accumulate(row["size"] for row in own)

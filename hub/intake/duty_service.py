@@ -16,16 +16,17 @@ import structlog
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
+from hub.domain.conversations import Enclosed, Ignored
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import DUTIES
-from hub.domain.model import Enclosed, Ignored, Problem
+from hub.domain.model import Problem
 from hub.intake import enclosures
 from hub.journal import duties
 from hub.journal.duties import Duty, DutyAttachments, DutySlice
 from hub.journal.queue import outstanding_effects
 from hub.runtime.periodic import PeriodicService
 from hub.runtime.thread_pool import THRESHOLD, Work
-from hub.store.group_commit import ChargedStep, Journal
+from hub.store.batch_commit import ChargedStep, Journal
 from hub.store.transactions import Transaction
 from hub.units.live import Live
 from hub.units.routing import Routes

@@ -14,8 +14,9 @@ from itertools import islice
 
 import attrs
 
+from hub.domain.conversations import Enclosed, Ignored
 from hub.domain.errors import Rejected
-from hub.domain.model import Attachment, Enclosed, Fact, Ignored, Packet, Problem, Record
+from hub.domain.model import Attachment, Fact, Packet, Problem, Record
 from hub.edxml import packet
 from hub.formats.icalendar import ContentLine
 from hub.language.phrases import phrase

@@ -27,7 +27,8 @@ from hub.formats.streamed_xml import Loads
 from hub.intake.verification import Read, VerifiedCall
 from hub.journal import blobs, duties, events, replay_guard
 from hub.journal import messages as journal
-from hub.journal.decisions import MessageEntry, RecordedMessage, keeps_bytes
+from hub.journal.decisions import keeps_bytes
+from hub.journal.effects import MessageEntry, RecordedMessage
 from hub.journal.message_sets import ReceivedMessage, record_message_sets
 from hub.journal.queue.outstanding_effects import MADE_AT_ONCE
 from hub.journal.replay_guard import ReplayMark
@@ -35,7 +36,7 @@ from hub.language.phrases import phrase
 from hub.runtime.thread_pool import Work
 from hub.soap.attachments import Carriage
 from hub.soap.wsdl import Contract
-from hub.store.group_commit import Journal, SetStep
+from hub.store.batch_commit import Journal, SetStep
 from hub.store.transactions import Transaction
 from hub.units.province import Province
 from hub.units.routing import Routes

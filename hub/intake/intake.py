@@ -40,13 +40,14 @@ from hub.intake.grants import NotGranted
 from hub.intake.signed_response import SignedResponse
 from hub.intake.verification import VerifiedCall, open_call
 from hub.journal import events
-from hub.journal.decisions import MessageEntry
+from hub.journal.effects import MessageEntry
 from hub.journal.message_sets import ReceivedMessage
 from hub.journal.replay_guard import ReplayMark
 from hub.language.phrases import phrase
 from hub.partner.policy import Policy
 from hub.partner.throttle import Throttle
-from hub.security.certificates import Purpose, hash_certificate
+from hub.security.anchors import Purpose
+from hub.security.certificates import hash_certificate
 from hub.soap import attachments, envelope
 from hub.soap.attachments import Manner
 from hub.units.live import Live

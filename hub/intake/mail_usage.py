@@ -9,7 +9,7 @@ from hub.domain.ids import make_id
 from hub.domain.model import HUB
 from hub.intake import admission
 from hub.journal import messages
-from hub.journal.decisions import RecordedMessage
+from hub.journal.effects import RecordedMessage
 from hub.services import list_services
 from hub.services.mail import NAME, log
 from hub.services.mail.log import NOBODY, Tally

@@ -10,7 +10,7 @@ from hub.intake.what_if import RejudgedMessage, TriedRules, rejudge_message
 from hub.journal import blobs
 from hub.journal.replays import corrections
 from hub.journal.searching import search
-from hub.journal.searching.search import MessageFilter
+from hub.journal.searching.message_filter import MessageFilter
 from hub.store.transactions import Transaction
 from hub.units.province import Province
 

@@ -26,7 +26,8 @@ from hub.intake.known_calls import KnownCalls
 from hub.journal.replay_guard import ReplayMark
 from hub.partner.policy import RequiredSignature
 from hub.security import kept_envelopes, tls, wss_verify
-from hub.security.certificates import Purpose, hash_certificate
+from hub.security.anchors import Purpose
+from hub.security.certificates import hash_certificate
 from hub.security.kept_envelopes import KeptEnvelope
 from hub.soap import attachments, documents_requests, envelope
 from hub.soap.attachments import Carriage, Manner

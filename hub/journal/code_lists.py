@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from hub.domain.model import Message
 from hub.journal import blobs
-from hub.journal.searching import search
+from hub.journal.searching import message_reading
 from hub.report.counting.division import write_value
 from hub.services.categories import ATTRIBUTES, CategoryList, parse_category_list
 from hub.store.tables import LISTED
@@ -18,9 +18,9 @@ def read_newest_lists(tx: Transaction) -> list[Message]:
     """Return the message of each list in force, by the list's name."""
     latest = sa.select(sa.func.max(table.c.id)).where(LISTED).group_by(table.c.kind)
     rows = tx.execute(
-        sa.select(*search.MESSAGE_COLUMNS).where(table.c.id.in_(latest)).order_by(table.c.kind)
+        sa.select(*message_reading.MESSAGE_COLUMNS).where(table.c.id.in_(latest)).order_by(table.c.kind)
     ).mappings()
-    return [search.read_message_row(row) for row in rows]
+    return [message_reading.read_message_row(row) for row in rows]
 
 
 def read_code_list(tx: Transaction, name: str) -> CategoryList | None:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from hub.domain.model import Consignment, Message
 from hub.journal import blobs
 from hub.journal.queue.claims import Claim
-from hub.journal.searching import search
+from hub.journal.searching import message_reading
 from hub.store.hot_statements import HotStatement
 from hub.store.tables import attempt, content, delivery, message
 from hub.store.transactions import Transaction
@@ -18,7 +18,7 @@ from hub.store.transactions import Transaction
 _MOST_EARLIER = 500
 
 _SMALL = HotStatement(
-    sa.select(*search.MESSAGE_COLUMNS, content.c.octets)
+    sa.select(*message_reading.MESSAGE_COLUMNS, content.c.octets)
     .join(content, sa.and_(content.c.sha256 == message.c.sha256, content.c.part == 0))
     .where(message.c.id.in_(sa.bindparam("ids", expanding=True)), message.c.size <= blobs.PART),
     lists=("ids",),
@@ -27,7 +27,7 @@ _SMALL = HotStatement(
 
 def read_consignment(tx: Transaction, claim: Claim) -> Consignment:
     """Return the content of *claim*. Raises KeyError if the journal has none."""
-    found = search.read_message(tx, claim.message)
+    found = message_reading.read_message(tx, claim.message)
     return _make_consignment(tx, claim, found, blobs.read_blob(tx, found.sha256))
 
 
@@ -38,7 +38,9 @@ def read_small_consignments(tx: Transaction, claims: Sequence[Claim]) -> list[Co
     found = {row.id: row._asdict() for row in _SMALL.read(tx, {"ids": [claim.message for claim in claims]})}
     rows = [(claim, found.get(claim.message)) for claim in claims]
     return [
-        None if row is None else _make_consignment(tx, claim, search.read_message_row(row), bytes(row["octets"]))
+        None
+        if row is None
+        else _make_consignment(tx, claim, message_reading.read_message_row(row), bytes(row["octets"]))
         for claim, row in rows
     ]
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from hub.domain.model import DeliveryState, Packet, PacketKind
 from hub.edxml import changes
 from hub.journal import facts
-from hub.journal.decisions import AnsweredDocument, EarlyChange
+from hub.journal.effects import AnsweredDocument, EarlyChange
 from hub.journal.queue import outstanding_effects
 from hub.journal.queue.outstanding_effects import PlannedStop
 from hub.store.hot_statements import HotStatement, SetQuery

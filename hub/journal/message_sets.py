@@ -15,15 +15,8 @@ from hub.domain.ids import choose_later_time, make_id
 from hub.domain.model import DOCUMENTS, DeliveryState, PacketKind
 from hub.edxml import changes
 from hub.journal import blobs, documents, events, facts
-from hub.journal.decisions import (
-    AnsweredDelivery,
-    AnsweredDocument,
-    Effects,
-    Known,
-    MessageEntry,
-    RecordedMessage,
-    decide,
-)
+from hub.journal.decisions import decide
+from hub.journal.effects import AnsweredDelivery, AnsweredDocument, Effects, Known, MessageEntry, RecordedMessage
 from hub.journal.fact_reading import fact_rows
 from hub.journal.queue import deliveries, lanes
 from hub.journal.replay_guard import ReplayMark

@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from hub.domain.model import Packet, PacketKind, Record
 from hub.edxml import changes
 from hub.journal import blobs, documents, duties, events, facts, packed_receipts, statuses
-from hub.journal.decisions import Effects, Known, MessageEntry, RecordedMessage, Twin, closes_change, decide
-from hub.journal.queue import deliveries, outstanding_effects
+from hub.journal.decisions import closes_change, decide
+from hub.journal.effects import Effects, Known, MessageEntry, RecordedMessage, Twin
+from hub.journal.queue import deliveries, delivery_ends, outstanding_effects
 from hub.journal.sequels import dossier_owners, incident_durations
 from hub.store import transactions
 from hub.store.hot_statements import HotStatement, SetInsert
@@ -154,7 +155,7 @@ def _write_effects(tx: Transaction, entry: MessageEntry, effects: Effects) -> bo
     if effects.unstopped:
         outstanding_effects.record_stop_duty(tx, entry.id, entry.received_at, effects.unstopped)
     if effects.answered is not None:
-        deliveries.update_delivery(tx, effects.answered)
+        delivery_ends.update_delivery(tx, effects.answered)
     _, told = facts.insert_facts(tx, effects.facts, owners)
     if (duty := effects.duty) is not None:
         duties.record_duty(tx, entry.id, entry.received_at, duty.services, duty.slices, duty.kind)

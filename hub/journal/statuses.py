@@ -19,12 +19,12 @@ from hub.domain.model import DOCUMENTS, Delivery, MessageState, Packet, PacketKi
 from hub.edxml import changes
 from hub.edxml.packet import read_packet_date
 from hub.journal import facts
-from hub.journal.decisions import AnsweredDelivery, AnsweredDocument
+from hub.journal.effects import AnsweredDelivery, AnsweredDocument
 from hub.journal.fact_reading import fact_rows
 from hub.journal.queue import deliveries, outstanding_effects
 from hub.journal.sequels import document_holders
 from hub.journal.sequels.document_holders import BEGINS, Holding
-from hub.report.form.form import HANDED_OVER, RECEIVED
+from hub.report.form.column import HANDED_OVER, RECEIVED
 from hub.store.hot_statements import HotStatement
 from hub.store.tables import ACCEPTED, TO_UNIT, change, delivery, plain_number, replay_plan, write_plain_number
 from hub.store.tables import message as table

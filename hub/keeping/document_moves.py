@@ -19,7 +19,7 @@ from hub.journal.queue import deliveries
 from hub.journal.sequels import document_holders, handovers
 from hub.journal.sequels.document_holders import BEGINS, ENDS, WORK, Stay
 from hub.journal.sequels.handovers import Handover
-from hub.report.form.form import HANDED_OVER, RECEIVED, TAKEN_OVER
+from hub.report.form.column import HANDED_OVER, RECEIVED, TAKEN_OVER
 from hub.store import transactions
 from hub.store.tables import TO_UNIT, delivery, fact
 from hub.store.transactions import Transaction

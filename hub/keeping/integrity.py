@@ -15,7 +15,7 @@ from hub.domain.errors import Mistake
 from hub.domain.model import MessageState
 from hub.journal import events
 from hub.language.phrases import Phrase, phrase, verbatim
-from hub.store import transactions
+from hub.store import database_errors
 from hub.store.tables import chain_gap, content, message, retention_part
 from hub.store.transactions import Transaction
 
@@ -51,7 +51,7 @@ def find_damage_until(tx: Transaction, whole: bool, enough: Callable[[], bool]) 
     try:
         found = tx.exec_driver_sql("PRAGMA integrity_check(20)" if whole else "PRAGMA quick_check(3)").scalars().all()
     except sa.exc.DBAPIError as error:
-        if transactions.is_damage_error(error):
+        if database_errors.is_damage_error(error):
             return [verbatim(error.orig)]
         if enough():
             return []  # the time is over and no damage was found so far
@@ -79,7 +79,7 @@ def find_record_damage(tx: Transaction, tell: Callable[[int, int], None]) -> Ite
         total = int(tx.scalar(sa.select(sa.func.sum(sa.func.length(content.c.octets)))) or 0)
         yield from find_content_damage(tx, lambda done: tell(done, total))
     except sa.exc.DBAPIError as error:
-        if not transactions.is_damage_error(error):
+        if not database_errors.is_damage_error(error):
             raise
         yield verbatim(error.orig)
 

@@ -13,7 +13,7 @@ from hub.config.database import find_sqlite_file
 from hub.config.durable_files import remove_leftovers
 from hub.keeping.backups import making
 from hub.runtime.periodic import PeriodicService
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.units.live import Live
 
 #: What another machine left in a shared folder is removed after this time. Nothing is made for so long.

@@ -25,7 +25,7 @@ from hub.monitoring.connection_steps import (
 )
 from hub.monitoring.partner_traffic import RefusalCount
 from hub.partner.circuit_breaker import BreakerPosition
-from hub.security.certificates import Purpose, Untrusted
+from hub.security.anchors import Purpose, Untrusted
 from hub.store.transactions import Transaction
 
 #: Codes of refusals, and unknown certificates, that are told one by one.

@@ -15,9 +15,10 @@ from twisted.internet.interfaces import IReactorTime
 from hub.config import Partner
 from hub.config.alerting.alerts import AlertSettings
 from hub.config.reports import ReportSettings
+from hub.domain.conversations import Reply, Request
 from hub.domain.ids import make_id
 from hub.domain.local_time import HANOI, find_local_day
-from hub.domain.model import Reply, Request, Unit, UnitKind
+from hub.domain.model import Unit, UnitKind
 from hub.journal import unit_registry
 from hub.journal.sequels.open_work import alerts, following, listing
 from hub.journal.sequels.open_work.alerts import AlertEnd, AlertKey, AlertKind, AlertState
@@ -30,7 +31,7 @@ from hub.report.form.workdays import Workdays, load_workdays
 from hub.report.output import reminder
 from hub.report.output.reminder import ReportReminder
 from hub.runtime.periodic import PeriodicService
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.store.transactions import Transaction
 from hub.units.live import Live
 

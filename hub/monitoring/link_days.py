@@ -10,7 +10,7 @@ from hub.domain.ids import make_id
 from hub.domain.model import HUB
 from hub.intake import admission
 from hub.journal import messages
-from hub.journal.searching import search
+from hub.journal.searching import message_reading
 from hub.monitoring import link_rows
 from hub.services import list_services
 from hub.services.links import NAME, write_link_message
@@ -30,7 +30,7 @@ def write_link_days(tx: Transaction, province: Province, now: datetime) -> tuple
     written, late = [], []
     for on, found in link_rows.remove_link_days(tx, local_time.find_local_day(now - GRACE)).items():
         name = f"{NAME}/{on.isoformat()}"
-        if search.find_accepted_message(tx, HUB, name) is not None:
+        if message_reading.find_accepted_message(tx, HUB, name) is not None:
             late.append(on.isoformat())
             continue
         octets = write_link_message(province.config.province, on, found)

@@ -28,7 +28,7 @@ from hub.monitoring.link_rows import LinkChange
 from hub.monitoring.tcp_probe import ProbeLink
 from hub.services.links import probes
 from hub.services.links.probes import Link, LinkStanding, LinkState, Minutes
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.units.live import Live
 
 log = structlog.get_logger()

@@ -6,8 +6,8 @@ Does not know what the mail says.
 from collections.abc import Awaitable, Callable
 
 from hub.config import Partner
+from hub.domain.conversations import Reply, Request
 from hub.domain.errors import Unready
-from hub.domain.model import Reply, Request
 from hub.journal.sequels.open_work.alerts import AlertState
 from hub.runtime.http_client import Unreachable
 

@@ -19,7 +19,7 @@ from hub.journal.queue.waiting_counts import read_waiting
 from hub.keeping import backup_runs, hub_alerts
 from hub.keeping.retention import parts
 from hub.partner.circuit_breaker import BreakerPosition
-from hub.security.certificates import Anchors
+from hub.security.anchors import Anchors
 from hub.security.crl_ocsp import OcspAnswer, RevocationList
 from hub.services.links.probes import Link, LinkStanding, LinkState
 from hub.store.transactions import Transaction, measure_database_size

@@ -17,7 +17,8 @@ from hub.intake import grants
 from hub.monitoring import overview
 from hub.monitoring.overview import PartnerOverview
 from hub.security import algorithms
-from hub.security.certificates import Untrusted, describe_owner, hash_certificate
+from hub.security.anchors import Untrusted
+from hub.security.certificates import describe_owner, hash_certificate
 from hub.store.transactions import Transaction
 
 

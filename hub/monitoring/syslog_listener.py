@@ -38,10 +38,11 @@ from hub.intake.admission import judge_own_packet, judge_record
 from hub.intake.endpoint import JournalAccess
 from hub.intake.grants import is_granted, refuse_ungranted
 from hub.journal import events, messages
-from hub.journal.decisions import MessageEntry, RecordedMessage
+from hub.journal.effects import MessageEntry, RecordedMessage
 from hub.journal.sequels import incident_durations
 from hub.runtime.peer_check import read_peer_certificates
-from hub.security.certificates import Purpose, hash_certificate
+from hub.security.anchors import Purpose
+from hub.security.certificates import hash_certificate
 from hub.services.incidents import OPENED, SERVICE, Incident, notice, parse_incident_line, read_incident
 from hub.store.transactions import Transaction
 from hub.units.live import Live

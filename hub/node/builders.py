@@ -29,8 +29,8 @@ from hub.delivery.pull_service import CollectionService
 from hub.delivery.push_service import POLL, DeliveryService
 from hub.delivery.replay_service import ReplayService
 from hub.delivery.transports import list_carriers
+from hub.domain.conversations import Reply, Request
 from hub.domain.measures import Measures
-from hub.domain.model import Reply, Request
 from hub.domain.node_counts import NodeCounts
 from hub.domain.sightings import Sightings
 from hub.domain.spans import NO_TRACER, Tracer
@@ -81,7 +81,7 @@ from hub.store.transactions import Transaction
 from hub.units.live import Live
 from hub.web.lookups.expiry import AnswerExpiry
 from hub.web.lookups.partner_query import PartnerQueryRunner
-from hub.workload import closing
+from hub.workload import closing_plan
 from hub.workload.attestation_watch import AttestationWatch
 from hub.workload.glance.glance_refresh import GlanceRefresh
 from hub.workload.many import reminders, returned_reports
@@ -381,7 +381,7 @@ def build_reporting(
             live,
             reactor,
             now,
-            lambda: closing.list_counting_forms(book.read_book(live.config.reports).forms),
+            lambda: closing_plan.list_counting_forms(book.read_book(live.config.reports).forms),
             database.retention_lock.try_lock,
         ),
         GlanceRefresh(journal, reactor, now, lambda: live.config.identity, lambda: book.read_book(live.config.reports)),

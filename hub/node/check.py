@@ -44,7 +44,7 @@ from hub.runtime import pidfile
 from hub.runtime.private_files import list_open_files
 from hub.security.encryption import KEY_EXPECTED
 from hub.soap import wsdl
-from hub.store import move_marks, schema_version, transactions
+from hub.store import database_errors, move_marks, schema_version, transactions
 from hub.units.province import Province
 from hub.units.unit_index import UnitIndex
 
@@ -195,7 +195,7 @@ def _check_journal(config: Config, today: date, warnings: list[Mistake]) -> tupl
             warnings += _find_unsealed_codes(config, tx)
             return unit_registry.read_unit_index(tx, today), mistakes
     except SQLAlchemyError as error:
-        if transactions.is_damage_error(error):
+        if database_errors.is_damage_error(error):
             return None, [integrity.describe_damage(verbatim(getattr(error, "orig", error)))]
         wrong = phrase("the database does not answer: {error}", error=getattr(error, "orig", None) or error)
         return None, [Mistake("hub.toml: database.url", wrong, phrase("a database that opens"))]

@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from hub.journal.queue import clock_repair
 from hub.runtime.periodic import PeriodicService
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 
 log = structlog.get_logger()
 

@@ -24,7 +24,8 @@ from hub.intake import grants
 from hub.language.phrases import Phrase, phrase
 from hub.partner.adapter_settings import SECRET_FILE
 from hub.security import algorithms
-from hub.security.certificates import RENEWAL, Purpose, Untrusted
+from hub.security.anchors import Purpose, Untrusted
+from hub.security.certificates import RENEWAL
 from hub.security.encryption import KEY_EXPECTED
 from hub.services.lookups.operations import OPERATIONS
 from hub.store.schema_version import MigrationStep, find_way_to_upgrade

@@ -5,7 +5,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from hub.journal.queue import waiting_counts
 from hub.runtime.periodic import PeriodicService
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 
 
 @attrs.define(eq=False)

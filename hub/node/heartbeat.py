@@ -19,11 +19,11 @@ from hub.domain.errors import Unready
 from hub.domain.measures import LEASES, Measures
 from hub.journal import nodes
 from hub.journal.nodes import Node, PendingRestart
-from hub.journal.queue import claims
+from hub.journal.queue import claim_release
 from hub.language.phrases import phrase
 from hub.runtime.periodic import PeriodicService
 from hub.store import schema_version, transactions
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.store.transactions import Transaction
 
 log = structlog.get_logger()
@@ -101,4 +101,4 @@ def _record_beat(tx: Transaction, node: Node, now: datetime, pending: PendingRes
             phrase("this program does not run on schema {schema}", schema=transactions.select_schema_version(tx)),
         )
     nodes.record_heartbeat(tx, node, now, pending)
-    return claims.release_lost_claims(tx, now)
+    return claim_release.release_lost_claims(tx, now)

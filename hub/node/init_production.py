@@ -29,8 +29,8 @@ from hub.node.trust_editor import plan_trust_files
 from hub.operations.accounts import accounts
 from hub.operations.accounts.users import User
 from hub.security import encryption
+from hub.security.anchors import Anchors, Purpose, Untrusted
 from hub.security.certificate_request import list_server_names, make_certificate_request
-from hub.security.certificates import Anchors, Purpose, Untrusted
 from hub.security.sample_pki import KeyType, is_sample, make_key, write_secret
 from hub.store import transactions
 from hub.units import units_csv

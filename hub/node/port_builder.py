@@ -31,7 +31,7 @@ from hub.intake.dear_calls import AnswerElsewhere
 from hub.language.phrases import phrase
 from hub.monitoring import metrics
 from hub.monitoring.syslog_listener import LineOutcome, SyslogListener
-from hub.node import admin
+from hub.node import admin, readiness
 from hub.node.builders import DatabaseParts, ExchangeParts, NodeFrame, ReportingParts
 from hub.node.form_rules import FormRules, FormServices
 from hub.node.partner_manager import PartnerManager, run_in_reactor_pool
@@ -53,7 +53,8 @@ from hub.runtime.ports import DirectTlsFactory, Port
 from hub.runtime.shared_counts import SharedCounts
 from hub.runtime.thread_pool import Work
 from hub.runtime.trust_sweep import TrustSweep, WatchedPeer
-from hub.security.certificates import Purpose, hash_certificate
+from hub.security.anchors import Purpose
+from hub.security.certificates import hash_certificate
 from hub.services.defined import DefinedService, load_defined_contract
 from hub.soap.wsdl import Contract
 from hub.store import transactions
@@ -220,18 +221,18 @@ class AdminReadings:
     _workers: WorkerPool | None
     _background: BackgroundWorker
     _syslog: Mapping[LineOutcome, int] | None  #: counts syslog messages; None without that port
-    _told: admin.ReadinessLog = attrs.field(factory=admin.ReadinessLog, init=False)
+    _told: readiness.ReadinessLog = attrs.field(factory=readiness.ReadinessLog, init=False)
     _forms: FormServices = attrs.field(init=False)
 
     @_forms.default
     def _read_forms(self) -> FormServices:
         return FormServices(self._frame.live, self._database.scheduler.work)
 
-    async def measure_readiness(self) -> admin.Readiness:
+    async def measure_readiness(self) -> readiness.Readiness:
         """Return the readiness of the node, and log it if it changed."""
         frame, database = self._frame, self._database
         live, journal, work = frame.live, database.journal, database.scheduler.work
-        parts = admin.PartFindings(
+        parts = readiness.PartFindings(
             links=self._reporting.prober.describe_down_links(),
             workers=self._workers,
             pending=database.heartbeat.pending,
@@ -244,10 +245,10 @@ class AdminReadings:
         )
         key_flaw = partial(find_key_flaw, live, work, frame.reactor)
         return self._told.log_changes(
-            await admin.measure_readiness(journal, live.province, frame.now(), work, key_flaw, parts)
+            await readiness.measure_readiness(journal, live.province, frame.now(), work, key_flaw, parts)
         )
 
-    async def write_metrics(self, found: admin.Readiness) -> bytes:
+    async def write_metrics(self, found: readiness.Readiness) -> bytes:
         """Return the text of `/metrics` for a node of the readiness *found*."""
         frame, workers, intake = self._frame, self._workers, self._exchange.intake
         parts = admin.MeasuredParts(
@@ -288,12 +289,12 @@ def _admin_site(
 ) -> BoundedSite:
     """Return the site of the admin port, which also serves the console."""
     live, seconds = frame.live, frame.reactor.seconds
-    measure = admin.SharedMeasurement(readings.measure_readiness, seconds, admin.choose_shared_seconds).get
+    measure = readiness.SharedMeasurement(readings.measure_readiness, seconds, readiness.choose_shared_seconds).get
 
     async def measured() -> bytes:
         return await readings.write_metrics(await measure())
 
-    tell = admin.SharedMeasurement(measured, seconds).get if live.config.admin.metrics else None
+    tell = readiness.SharedMeasurement(measured, seconds).get if live.config.admin.metrics else None
     parts = _console_parts(frame, database, exchange, measure, reload)
     console = edge.Console(ConsoleRouter(parts), database.journal)
     rules = FormRules(lambda: live.config.reports).list_files
@@ -331,7 +332,7 @@ def _console_parts(
     frame: NodeFrame,
     database: DatabaseParts,
     exchange: ExchangeParts,
-    measure: Callable[[], defer.Deferred[admin.Readiness]],
+    measure: Callable[[], defer.Deferred[readiness.Readiness]],
     reload: Callable[[], defer.Deferred[ReloadVerdict]],
 ) -> ConsoleParts:
     async def checks() -> dict[str, tuple[str, Detail]]:

@@ -26,7 +26,7 @@ from hub.runtime import http_client
 from hub.runtime.http_client import HttpClient
 from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.security import crl_ocsp, tls
-from hub.security.certificates import Anchors, Purpose
+from hub.security.anchors import Anchors, Purpose
 from hub.security.crl_ocsp import RevocationUnusable
 from hub.units.live import Live
 

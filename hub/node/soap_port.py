@@ -27,7 +27,8 @@ from hub.partner.throttle import Throttle
 from hub.runtime import disk_space
 from hub.runtime.disk_space import DiskSpace, SpoolReservations
 from hub.runtime.trust_sweep import WatchedPeer
-from hub.security.certificates import Purpose, hash_certificate
+from hub.security.anchors import Purpose
+from hub.security.certificates import hash_certificate
 from hub.services.defined import DefinedService
 from hub.services.lookups import operations
 from hub.soap import wsdl

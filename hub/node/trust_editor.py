@@ -23,7 +23,8 @@ from hub.config.writing import write_source_toml
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.language.phrases import phrase
 from hub.node.consistency import find_identity_mistakes, find_partner_certificate_flaws
-from hub.security.certificates import Anchors, hash_certificate, load_crls
+from hub.security.anchors import Anchors
+from hub.security.certificates import hash_certificate, load_crls
 
 _TRUSTED = frozenset({".crt", ".pem", ".crl", ".toml"})
 _CRL = b"-----BEGIN X509 CRL-----"

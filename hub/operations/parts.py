@@ -13,7 +13,7 @@ from hub.operations.partners.rule_trials import RuleTrials
 from hub.operations.partners.trust_orders import TrustOrders
 from hub.operations.turns import ReadingTurns
 from hub.runtime.thread_pool import Work
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.units.live import Live
 
 

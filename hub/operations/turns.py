@@ -19,11 +19,11 @@ from hub.operations.accounts.users import User
 from hub.report.form import book
 from hub.report.form.book import Book
 from hub.runtime.thread_pool import THRESHOLD, Work
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.store.report_pool import ReportReader
 from hub.store.transactions import Transaction
 from hub.units.live import Live
-from hub.workload import closing
+from hub.workload import closing_plan
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -65,7 +65,7 @@ class ReadingTurns:
 
     async def read_closed_book(self) -> Book:
         """Return the province's forms, with the ends of the months that are closed."""
-        return await self._journal.read(closing.keep_closed_workdays, await self.read_book())
+        return await self._journal.read(closing_plan.keep_closed_workdays, await self.read_book())
 
     async def count_for(
         self,

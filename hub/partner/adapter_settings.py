@@ -12,7 +12,8 @@ import attrs
 from cryptography import x509
 
 from hub.language.phrases import Phrase, phrase
-from hub.security.certificates import Anchors, Signer
+from hub.security.anchors import Anchors
+from hub.security.certificates import Signer
 
 _QUOTED = phrase("text in quotes")
 #: The name of the setting, of whichever adapter, that names a file below `partners/`.

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 import attrs
 
-from hub.domain.model import Accepted, Outcome, Postponed, Refused, Unavailable
+from hub.domain.conversations import Accepted, Outcome, Postponed, Refused, Unavailable
 from hub.partner.policy import Policy, find_longest_delay
 
 

@@ -7,7 +7,7 @@ from urllib.parse import quote, urlencode
 
 import attrs
 
-from hub.domain.model import Reply, Request, Unavailable
+from hub.domain.conversations import Reply, Request, Unavailable
 from hub.partner.adapter_settings import AdapterNotes
 from hub.partner.reply_parsing import read_json, retry_after
 

@@ -9,8 +9,9 @@ from typing import Protocol, runtime_checkable
 
 import attrs
 
+from hub.domain.conversations import Reply, Request
 from hub.domain.errors import Mistake
-from hub.domain.model import Consignment, Reply, Request
+from hub.domain.model import Consignment
 from hub.language.phrases import Phrase
 
 #: The values of a call by their paths; octets are the content of a file.

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import attrs
 
-from hub.domain.model import Reply, Request
+from hub.domain.conversations import Reply, Request
 
 #: Octets of a reply's body that are kept.
 BODY = 64 * 1024

@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from hub.domain.model import Arrival, Judged, Reply, Request, Unavailable
+from hub.domain.conversations import Arrival, Judged, Reply, Request, Unavailable
 from hub.partner.adapter_settings import AdapterNotes
 from hub.partner.reply_parsing import read_json_text
 

@@ -15,7 +15,18 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from hub.domain.model import Accepted, Answer, Inquest, Outcome, Postponed, Query, Refused, Reply, Request, Unavailable
+from hub.domain.conversations import (
+    Accepted,
+    Answer,
+    Inquest,
+    Outcome,
+    Postponed,
+    Query,
+    Refused,
+    Reply,
+    Request,
+    Unavailable,
+)
 from hub.partner.adapter_settings import Terms
 from hub.partner.call_nodes import Misplaced
 from hub.partner.client_credentials import TokenClient, request_token

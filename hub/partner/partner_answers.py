@@ -13,8 +13,8 @@ import attrs
 from cryptography import x509
 from lxml import etree
 
+from hub.domain.conversations import Reply
 from hub.domain.errors import Rejected
-from hub.domain.model import Reply
 from hub.domain.sanitize import replace_unstorable
 from hub.formats import safe_xml, xsd_types
 from hub.formats.spool import Drawer, Octets

@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import attrs
 
-from hub.domain.model import Request
+from hub.domain.conversations import Request
 
 
 @attrs.frozen

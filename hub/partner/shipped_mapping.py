@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 
-from hub.partner.soap_mapping import SoapMapping, read_mapping
+from hub.partner.mapping_reading import read_mapping
+from hub.partner.soap_mapping import SoapMapping
 
 
 @cache

@@ -16,7 +16,8 @@ from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase
 from hub.report.counting.counting import Report, Row
-from hub.report.form.form import Column, ColumnKind, Declarer, Form, Indicator, Measured
+from hub.report.form.column import Column, ColumnKind, Declarer
+from hub.report.form.form import Form, Indicator, Measured
 
 #: The characters that make a spreadsheet take a text for a formula, including the full-width forms.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # fmt: skip

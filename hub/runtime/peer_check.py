@@ -14,7 +14,8 @@ from hub.config import Partner
 from hub.domain.errors import Rejected
 from hub.domain.model import Problem, RevocationRule
 from hub.security import tls
-from hub.security.certificates import Anchors, Purpose, hash_certificate
+from hub.security.anchors import Anchors, Purpose
+from hub.security.certificates import hash_certificate
 from hub.security.crl_ocsp import RevocationUnusable
 
 log = structlog.get_logger()

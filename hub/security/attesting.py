@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from hub.domain.errors import Rejected
 from hub.security import algorithms, wss_verify
-from hub.security.certificates import Anchors, Signer
+from hub.security.anchors import Anchors
+from hub.security.certificates import Signer
 
 
 @attrs.frozen

@@ -26,7 +26,8 @@ from hub.formats import ber
 from hub.language.phrases import phrase
 from hub.security import cms
 from hub.security.algorithms import Unverified
-from hub.security.certificates import Anchors, Purpose, Untrusted, describe_owner, load_der
+from hub.security.anchors import Anchors, Purpose, Untrusted
+from hub.security.certificates import describe_owner, load_der
 from hub.security.cms import CmsSigner
 
 #: Maximum octets of a token, and the maximum number of tokens on one signature.

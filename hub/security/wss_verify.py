@@ -24,7 +24,8 @@ from hub.formats.streamed_xml import Loads
 from hub.language.phrases import phrase
 from hub.security import wss_tokens, xmldsig
 from hub.security.algorithms import Unverified
-from hub.security.certificates import Anchors, load_der
+from hub.security.anchors import Anchors
+from hub.security.certificates import load_der
 from hub.security.signing import seal_element, sign_envelope, write_timestamp
 from hub.security.wss_tokens import TOKEN, WSSE, WSU
 from hub.security.xmldsig import SIGNATURE, Dialect, Reference

@@ -18,8 +18,9 @@ from twisted.python.failure import Failure
 from hub.domain.errors import Unready
 from hub.domain.model import Detail
 from hub.language.phrases import Phrase, phrase, verbatim
+from hub.store.database_errors import DAMAGED, is_damage_error
 from hub.store.journal_file import PERSON, JournalFile
-from hub.store.transactions import DAMAGED, Transaction, is_damage_error, read_transaction
+from hub.store.transactions import Transaction, read_transaction
 
 log = structlog.get_logger()
 

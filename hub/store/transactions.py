@@ -6,7 +6,6 @@ disk. Knows no table except Alembic's version, and starts no thread.
 
 import os
 import socket
-import sqlite3
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache, partial
@@ -24,16 +23,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
-from hub.domain.errors import Unready
 from hub.language.phrases import Phrase, phrase
+from hub.store.database_errors import describe_unready, is_connection_lost, is_statement_error
 from hub.store.hot_statements import HotStatement, run_raw
 
 Transaction = sa.Connection
 T = TypeVar("T")
-
-#: Error code of a journal whose file is damaged, as an examination has found (hub.store.damage_watch). It is not used
-#: any more: parts may look intact, and a write would make it worse.
-DAMAGED = "journal-damaged"
 
 #: How long a writer waits for another process (the command line, a backup) to finish, in milliseconds.
 _BUSY_MS = 15_000
@@ -61,10 +56,6 @@ CHANNEL = "lienthong_due"
 _READ_ONLY = "25006"
 #: PostgreSQL: advisory lock of a schema upgrade ("schema" in ASCII).
 _UPGRADE_LOCK = 0x736368656D61
-
-
-class FileDoubted(Unready):
-    """SQLite took what it read for damage: the file is damaged, or the disk did not read it."""
 
 
 class Unconfirmed(Exception):
@@ -285,13 +276,6 @@ def run_reading(engine: sa.Engine, step: Callable[[Transaction], T]) -> T:
         raise describe_unready(error) from error
 
 
-def describe_unready(error: sa.exc.DBAPIError) -> Unready:
-    """Return the `Unready` that a caller gets for this database error."""
-    if is_damage_error(error):
-        return FileDoubted("journal-unavailable", str(error.orig))
-    return Unready("journal-unavailable", str(error.orig))
-
-
 def probe_commit(engine: sa.Engine) -> None:
     """Commit an empty transaction and wait for it as for a real one. Shows whether the synchronous standby answers.
 
@@ -299,41 +283,6 @@ def probe_commit(engine: sa.Engine) -> None:
     """
     with write_transaction(engine) as tx:
         wait_for_synchronous_standby(tx)
-
-
-def is_connection_lost(error: sa.exc.DBAPIError) -> bool:
-    """Tell whether the connection broke or could not be opened. The result of a commit in progress is then unknown."""
-    if error.connection_invalidated:
-        return True
-    state = _read_sql_state(error)
-    unanswered = not state and error.orig is not None and type(error.orig).__module__.startswith("psycopg")
-    return isinstance(error, sa.exc.OperationalError) and (unanswered or state.startswith(("08", "57P", "53300")))
-
-
-def is_damage_error(error: BaseException) -> bool:
-    """Tell whether SQLite found that its file is not a database or is damaged (SQLITE_CORRUPT, SQLITE_NOTADB)."""
-    code = getattr(getattr(error, "orig", None) or error, "sqlite_errorcode", None)
-    return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-
-def is_transient_error(error: sa.exc.DBAPIError) -> bool:
-    """Tell whether the error is transient: the transaction was aborted for a deadlock, a conflict or a lock timeout."""
-    return _read_sql_state(error) in ("40001", "40P01", "55P03")
-
-
-def is_statement_error(error: sa.exc.DBAPIError) -> bool:
-    """Tell whether the statement itself is wrong and would fail on any connection: an unfit value, a duplicate key."""
-    if (
-        error.connection_invalidated
-        or isinstance(error, sa.exc.InterfaceError | sa.exc.InternalError)
-        or is_damage_error(error)
-    ):
-        return False
-    return not isinstance(error, sa.exc.OperationalError) or _read_sql_state(error).startswith("54")
-
-
-def _read_sql_state(error: sa.exc.DBAPIError) -> str:
-    return getattr(error.orig, "sqlstate", None) or ""
 
 
 def find_unsafe_settings(tx: Transaction) -> list[tuple[Phrase, Phrase]]:

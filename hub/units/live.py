@@ -11,7 +11,7 @@ import attrs
 from OpenSSL import SSL
 
 from hub.config import Config
-from hub.domain.model import Adapter
+from hub.domain.conversations import Adapter
 from hub.units.province import Province
 
 

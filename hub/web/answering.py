@@ -15,7 +15,7 @@ from zope.interface import implementer
 from hub.journal import blobs
 from hub.operations import refusals
 from hub.runtime.descriptors import SHORTAGE
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.web import signing_tool
 from hub.web.answers import ConsoleResponse
 

@@ -26,7 +26,7 @@ from hub.language.phrases import Phrase, phrase, phrases
 from hub.operations.page_paths import build_page_path
 from hub.report import words
 from hub.report.counting.counting import Report
-from hub.report.form.form import ColumnKind
+from hub.report.form.column import ColumnKind
 from hub.report.output import svg
 from hub.report.output.charts import make_plots
 from hub.services.defined import DefinedService

@@ -28,7 +28,7 @@ from hub.operations.messages.visible_messages import OpenedContent, ShownMessage
 from hub.operations.refusals import refuse_as_absent
 from hub.report.form.book import Book
 from hub.security.certificates import hash_certificate
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.store.transactions import Transaction
 from hub.units.live import Live
 from hub.web.answers import ConsoleResponse

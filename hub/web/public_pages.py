@@ -30,7 +30,7 @@ from hub.report.output.atom import AtomEntry
 from hub.report.signed import sealed
 from hub.runtime.descriptors import SHORTAGE
 from hub.runtime.thread_pool import THRESHOLD, Work
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.units.live import Live
 from hub.workload import publications
 from hub.workload.publications import ReportPublication

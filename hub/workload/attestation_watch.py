@@ -28,7 +28,7 @@ from hub.report.form.book import Book
 from hub.runtime.periodic import PeriodicService
 from hub.security.attesting import remember_certificate
 from hub.security.certificates import Signer
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.store.report_pool import ReportReader
 from hub.store.transactions import Transaction
 from hub.workload import attestations

@@ -15,10 +15,8 @@ superseded, or whose month was closed meanwhile, fails at its next step.
 
 import json
 import time
-from collections import Counter
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
-from types import MappingProxyType
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import attrs
@@ -27,109 +25,47 @@ import sqlalchemy as sa
 from hub.domain.model import Event, Fact
 from hub.journal import code_lists, duties, events
 from hub.journal.fact_reading import fact_rows, fact_search
-from hub.journal.searching import search
-from hub.keeping import fact_audit
 from hub.report.counting import closed, posting
 from hub.report.counting.closed import ClosedRow, have_same_rules
-from hub.report.counting.dates import find_day_begin
 from hub.report.counting.division import write_division
 from hub.report.counting.marks import (
-    LATE,
-    RECOUNTED,
-    LateMessage,
     LateMessages,
-    Silence,
-    name_late_messages,
-    refuse_unreadable,
-    write_own_reason,
 )
 from hub.report.counting.posting import ClosedMonths
 from hub.report.form.book import Book
-from hub.report.form.form import Form, FormMissing, LatePolicy, choose_form
-from hub.report.form.period import Cuts, Period, Span, find_following_month, find_month_containing, parse_period
-from hub.security.attesting import AttestationTrust
+from hub.report.form.form import Form
+from hub.report.form.period import Cuts, Period, find_following_month, parse_period
 from hub.security.certificates import Signer
-from hub.services import is_internal_service
 from hub.store import transactions
-from hub.store.tables import carried, closed_row, closing_draft, fact, link_day
+from hub.store.tables import carried, closed_row, closing_draft
 from hub.store.tables import closing as table
 from hub.store.transactions import Transaction
-from hub.workload import attestations, glance_rows, month_world, silences, spikes
-from hub.workload.attestations import Raw, StoredRows
+from hub.workload import attestations, glance_rows, month_world, spikes
+from hub.workload.closing_plan import (
+    Closing,
+    ClosingPlan,
+    FactsOutstanding,
+    OutOfTurn,
+    find_automatic_closing_time,
+    find_next_month_to_close,
+    list_closed_months,
+    plan_closing,
+    read_closings,
+    read_kept_workdays,
+)
 from hub.workload.spikes import NO_SPIKES, FoundSpikes
 
 T = TypeVar("T")
-
-#: A fact is committed a moment after its time `at`. A month therefore stays open for this long after its end.
-GRACE = timedelta(minutes=2)
 #: A reading step begins no further unit after this time, in seconds.
 BUDGET = 1.0
 #: The maximum number of carried keys that one writing step stores: a few milliseconds of the only writer.
 KEYS = 1_000
 #: A closing that has written nothing for this long may be taken over by the automatic closing of another node.
 LEASE = timedelta(minutes=10)
-#: Rows are read in their newest revision.
-NEWEST: Mapping[tuple[str, str, str], int] = MappingProxyType({})
-
-
-class TooEarly(Exception):
-    """The month is not over, or ended less than `GRACE` ago. The argument is the time from which it may be closed."""
-
-
-class OutOfTurn(Exception):
-    """Another month must be closed first. The argument is that Period, or None where no month is to be closed yet."""
 
 
 class ClosingElsewhere(Exception):
     """Another process is closing a month of the form. The argument is the time until which it may be silent."""
-
-
-class FactsOutstanding(Exception):
-    """Facts that were received before the closing are not written yet (hub.journal.duties). The argument is the
-    outstanding duties.
-    """
-
-
-class FactsForged(Exception):
-    """Facts of a unit are not those that their events recorded: somebody edited the database. The arguments are form,
-    month, unit and the findings (`fact_audit.FactFinding`).
-    """
-
-
-class LinkDaysOutstanding(Exception):
-    """What nodes saw of the links on a day of the month is not written as a message yet (hub.monitoring.link_days)."""
-
-
-@attrs.frozen(kw_only=True)
-class Closing:
-    """A closed month of a form."""
-
-    period: Period
-    closed_at: datetime
-    by: str
-    definition: str  #: the TOML text of the form in force, with its legal basis stated as of the last day
-    sha256: str  #: the SHA-256 of the snapshot: of its rows in revision 1 (`closed.hash_closing`)
-
-    @property
-    def form(self) -> Form:
-        """The form that was in force, read from its kept text."""
-        with refuse_unreadable(f"{self.period.text} closing"):
-            return attestations.read_closed_form(self.definition)
-
-
-@attrs.frozen(kw_only=True)
-class ClosingPlan:
-    """A month that is to be closed, and what its closing depends on."""
-
-    form: Form
-    period: Period
-    closed_at: datetime
-    cuts: Cuts  #: the first and last days of months
-    #: what the month keeps beside the counts (`month_world`); "" if it was kept before
-    world: str = attrs.field(repr=False)
-    after: str | None  #: the month that was closed last, such as `2026-11`; None: none is closed
-    #: the token under which this closing writes; None: it is counted and written in one transaction
-    token: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -177,111 +113,6 @@ class MonthClosed:
     spikes: FoundSpikes  #: the figures that are far from those of the months before
 
 
-def read_closings(tx: Transaction, form: str) -> tuple[Closing, ...]:
-    """Return the closed months of the form *form*, in order. Raises Rejected with `closing-tampered` if one is unreadable."""
-    with refuse_unreadable(f"{form} closing"):
-        rows = tx.execute(sa.select(table).where(table.c.form == form).order_by(table.c.period))
-        return tuple(
-            Closing(
-                period=_make_month(row.period, row.first_day, row.last_day),
-                closed_at=row.closed_at,
-                by=row.closed_by,
-                definition=row.definition,
-                sha256=row.sha256,
-            )
-            for row in rows
-        )
-
-
-def _make_month(text: str, first: date, last: date) -> Period:
-    return Period(text, Span.MONTH, int(text[:4]), int(text[5:]), first, last)
-
-
-def list_closed_months(made: Iterable[Closing]) -> ClosedMonths:
-    """Return the closed months of these closings, for `hub.report.counting.posting`."""
-    return ClosedMonths(tuple(posting.ClosedMonth(each.period, each.closed_at) for each in made))
-
-
-def keep_closed_workdays(tx: Transaction, book: Book) -> Book:
-    """Return *book* with the first and last days of the months that are closed, in any form. These days stay when the
-    configured cut-off changes.
-    """
-    return attrs.evolve(book, cuts=_read_keeping(tx, book.cuts))
-
-
-def _read_keeping(tx: Transaction, cuts: Cuts) -> Cuts:
-    days = sa.select(table.c.period, table.c.first_day, table.c.last_day).distinct()
-    with refuse_unreadable("closing"):
-        return cuts.keeping(_make_month(*row) for row in tx.execute(days))
-
-
-def find_next_month_to_close(tx: Transaction, book: Book, form: str) -> tuple[Form, Period] | None:
-    """Return the month of *form* that must be closed next, and the version of the form in force then. None: no fact was
-    recorded yet, or the form is no longer in force.
-
-    The chain of closings begins with the month of the earliest fact of all services, or with the first month in which
-    the form is in force.
-    """
-    made, cuts, forms = read_closings(tx, form), _read_keeping(tx, book.cuts), book.forms
-    if made:
-        period = find_following_month(made[-1].period, cuts)
-    else:
-        begun = fact_rows.read_earliest_fact_time(tx)
-        if begun is None:
-            return None
-        period = find_month_containing(begun, cuts)
-        since = [each.since for each in forms if each.id == form and each.since is not None]
-        if since and all(each.since for each in forms if each.id == form) and min(since) > period.last:
-            period = find_month_containing(_find_noon(min(since)), cuts)
-    try:
-        return choose_form(forms, form, period), period
-    except FormMissing:
-        return None  # the form is no longer in force
-
-
-def _find_noon(day: date) -> datetime:
-    return find_day_begin(day) + timedelta(hours=12)
-
-
-def find_earliest_closing_time(period: Period) -> datetime:
-    """Return the time from which *period* may be closed."""
-    return period.end + GRACE
-
-
-def find_automatic_closing_time(book: Book, period: Period, *, waiting: bool = False) -> datetime:
-    """Return the time from which the hub closes *period* by itself: `GRACE` after the hour of the province's book.
-    *waiting*: while partners were not heard.
-    """
-    by_itself = book.find_automatic_closing_time(period, waiting=waiting)
-    return max(find_earliest_closing_time(period), by_itself + GRACE)
-
-
-def find_awaited_partners(tx: Transaction, book: Book, now: datetime) -> Sequence[Silence]:
-    """Return the partners for which the hub waits before it closes a month; empty: for none, or not any longer."""
-    found = (find_next_month_to_close(tx, book, form) for form in list_counting_forms(book.forms))
-    for month in {period.text: period for _, period in filter(None, found)}.values():
-        due, at_last = (find_automatic_closing_time(book, month, waiting=waits) for waits in (False, True))
-        if not due <= now < at_last or month_world.find_first_closing(tx, month.text) is not None:
-            continue  # where one form of the month is closed, the others follow at once
-        if silent := list_silences(tx, book, month):
-            return silent
-    return ()
-
-
-def list_silences(tx: Transaction, book: Book, period: Period) -> Sequence[Silence]:
-    """Return the partners of whose messages some may be missing in *period*: as the first closing of the month found
-    them, or as they are now.
-    """
-    if month_world.find_first_closing(tx, period.text) is not None:
-        return month_world.read_month_silences(tx, [period.last])
-    return silences.find_silences(tx, book.tellers, book.workdays, period)
-
-
-def list_counting_forms(forms: Iterable[Form]) -> list[str]:
-    """Return the ids of the forms that count facts and are therefore closed: those that have a service."""
-    return sorted({form.id for form in forms if form.service})
-
-
 def begin_closing(
     tx: Transaction,
     book: Book,
@@ -318,44 +149,6 @@ def abandon_closing(tx: Transaction, plan: ClosingPlan) -> None:
     """Let others close the month of *plan* at once."""
     mine = sa.and_(closing_draft.c.form == plan.form.id, closing_draft.c.token == plan.token)
     tx.execute(sa.delete(closing_draft).where(mine))
-
-
-def plan_closing(tx: Transaction, book: Book, form: str, period: Period, now: datetime) -> ClosingPlan:
-    """Return the plan to close *period*. Writes nothing.
-
-    The forms of a month whose late facts are posted to the next one are closed as of the same time, that of the form that
-    was closed first. So a fact recorded between two closings is late for both, and their reports agree. A form whose late
-    facts make revisions counts what was recorded until its own closing. If facts that were received after the
-    month could be closed are not written yet, `closed_at` is the time when the first of them was received. These facts
-    are then late, so a sender that never stops sending cannot keep a month open. The hub's own messages are waited for.
-    """
-    made, first = read_closings(tx, form), month_world.find_first_closing(tx, period.text)
-    found = find_next_month_to_close(tx, book, form)
-    if found is None or found[1] != period:
-        raise OutOfTurn(None if found is None else found[1])
-    if now < find_earliest_closing_time(period):
-        raise TooEarly(find_earliest_closing_time(period))
-    if has_unwritten_link_days(tx, period):  # the first closing decides for all forms, so each waits for them
-        raise LinkDaysOutstanding(period)
-    chosen = found[0]
-    closed_at = now if first is None or chosen.late is LatePolicy.REVISION else first.closed_at
-    closed_at = max(closed_at, made[-1].closed_at) if made else closed_at
-    if (left := duties.read_outstanding_duties(tx, services=[chosen.service], before=closed_at)).since is not None:
-        own = is_internal_service(chosen.service)
-        if own or left.since < find_earliest_closing_time(period) or (made and left.since < made[-1].closed_at):
-            raise FactsOutstanding(left)
-        closed_at = left.since
-    after = made[-1].period.text if made else None
-    world = month_world.write_month_world(tx, book, period) if first is None else ""
-    return ClosingPlan(form=chosen, period=period, closed_at=closed_at, cuts=book.cuts, world=world, after=after)
-
-
-def has_unwritten_link_days(tx: Transaction, period: Period) -> bool:
-    """Return whether a node has stored what it saw of a link on a day of *period* or before it, and no message of that
-    day is written yet.
-    """
-    found = tx.execute(sa.select(link_day.c.day).where(link_day.c.day <= period.last).limit(1)).first()
-    return found is not None
 
 
 def close_in_steps(
@@ -410,7 +203,7 @@ def find_spikes(tx: Transaction, plan: ClosingPlan, figures: Mapping[str, Mappin
 
 def list_units_to_count(tx: Transaction, plan: ClosingPlan) -> tuple[str, ...]:
     """Return the units that may have a row in the month of *plan*, by code."""
-    reader = _Reader.to_close(tx, plan)
+    reader = MonthFactReader.to_close(tx, plan)
     return tuple(sorted({*fact_rows.list_fact_units(tx, plan.form.service), *reader.carrying()}))
 
 
@@ -421,7 +214,7 @@ def count_some_units(tx: Transaction, plan: ClosingPlan, units: Sequence[str], s
     written meanwhile.
     """
     fact_search.use_indexes(tx)
-    reader = _Reader.to_close(tx, plan)
+    reader = MonthFactReader.to_close(tx, plan)
     names = code_lists.read_value_names(tx, plan.form.divides_by)
     rows, begun, ended = list[ClosedRow](), list[tuple[str, str]](), list[tuple[str, str]]()
     reached, left = split_by_time(units, seconds)
@@ -458,11 +251,11 @@ def split_by_time(every: Sequence[T], seconds: float) -> tuple[Iterator[T], list
 
 def _write_pairs(pairs: Sequence[tuple[str, str]]) -> Iterator[str]:
     for first in range(0, len(pairs), KEYS):
-        yield _write_closing_json(pairs[first : first + KEYS])
+        yield write_closing_json(pairs[first : first + KEYS])
 
 
 @attrs.frozen
-class _Reader:
+class MonthFactReader:
     """Reads the facts from which the row of a unit in one month is counted."""
 
     tx: Transaction
@@ -473,7 +266,9 @@ class _Reader:
     search: fact_search.FactSearch
 
     @classmethod
-    def of(cls, tx: Transaction, form: Form, period: Period, made: Sequence[Closing], books: ClosedMonths) -> "_Reader":
+    def of(
+        cls, tx: Transaction, form: Form, period: Period, made: Sequence[Closing], books: ClosedMonths
+    ) -> "MonthFactReader":
         """Return the reader for *period*.
 
         *made*: the closings of the months before *period*. *books*: the closed months including *period*.
@@ -487,7 +282,7 @@ class _Reader:
         return cls(tx, form, period, before, books, search)
 
     @classmethod
-    def to_close(cls, tx: Transaction, plan: ClosingPlan) -> "_Reader":
+    def to_close(cls, tx: Transaction, plan: ClosingPlan) -> "MonthFactReader":
         """Return the reader for the month of *plan*. Raises OutOfTurn when a closing was written meanwhile."""
         made = read_closings(tx, plan.form.id)
         _check_turn(made, plan, plan.cuts)
@@ -554,7 +349,7 @@ def carry_keys(tx: Transaction, plan: ClosingPlan, keys: CarriedKeys, now: datet
     mine = sa.and_(closing_draft.c.form == plan.form.id, closing_draft.c.token == plan.token)
     if tx.execute(sa.update(closing_draft).where(mine).values(until=now + LEASE)).rowcount != 1:
         raise OutOfTurn(plan.period)
-    _carry_keys(tx, plan.form.id, plan.period.text, keys)
+    store_carried_keys(tx, plan.form.id, plan.period.text, keys)
 
 
 def _require_current_plan(tx: Transaction, plan: ClosingPlan, made: Sequence[Closing]) -> None:
@@ -562,7 +357,7 @@ def _require_current_plan(tx: Transaction, plan: ClosingPlan, made: Sequence[Clo
     form, period, at = plan.form, plan.period, plan.closed_at
     if left := duties.read_outstanding_duties(tx, services=[form.service], before=at):
         raise FactsOutstanding(left)
-    cuts = _read_keeping(tx, plan.cuts)
+    cuts = read_kept_workdays(tx, plan.cuts)
     _check_turn(made, plan, cuts)
     if parse_period(period.text, cuts) != period:
         raise OutOfTurn(
@@ -599,9 +394,9 @@ def settle_closing(tx: Transaction, draft: MonthDraft, by: str, signer: Signer |
     days = {"first_day": period.first, "last_day": period.last}
     kept = {"closed_at": at, "closed_by": by, "definition": form.written, "sha256": sha256}
     tx.execute(sa.insert(table), [named | days | kept])
-    _keep_rows(tx, form, period, [attrs.evolve(row, made_at=at) for row in draft.rows])
+    store_closed_rows(tx, form, period, [attrs.evolve(row, made_at=at) for row in draft.rows])
     for keys in draft.keys:
-        _carry_keys(tx, form.id, period.text, keys)
+        store_carried_keys(tx, form.id, period.text, keys)
     attested = (
         {} if signer is None else {"attestation": attestations.attest_closing(tx, signer, form.id, period.text, at)}
     )
@@ -629,21 +424,21 @@ def close_month(
     return settle_closing(tx, count_month_draft(tx, book, form, period, now), by, signer)
 
 
-def _keep_rows(tx: Transaction, form: Form, period: Period, rows: Iterable[ClosedRow]) -> None:
+def store_closed_rows(tx: Transaction, form: Form, period: Period, rows: Iterable[ClosedRow]) -> None:
     kept = [
         {
             "form": form.id,
             "period": period.text,
             "unit": row.unit,
             "revision": row.revision,
-            "numbers": _write_closing_json(row.cells.sums),
-            "times": _write_closing_json(closed.write_times(row.cells)),
+            "numbers": write_closing_json(row.cells.sums),
+            "times": write_closing_json(closed.write_times(row.cells)),
             "facts": row.facts,
             "evidence": row.evidence,
             "made_at": row.made_at,
             "reason": row.reason,
-            "diff": _write_closing_json(row.diff),
-            "division": None if row.cells.division is None else _write_closing_json(write_division(row.cells.division)),
+            "diff": write_closing_json(row.diff),
+            "division": None if row.cells.division is None else write_closing_json(write_division(row.cells.division)),
             "made_by": row.by,
             "late": _write_late(row.late),
         }
@@ -667,7 +462,7 @@ _BEGIN = """INSERT INTO carried (form, unit, "key", since)
     SELECT :form, unit, "key", :period FROM ({pairs}) AS pair WHERE TRUE ON CONFLICT DO NOTHING"""
 
 
-def _carry_keys(tx: Transaction, form: str, period: str, keys: CarriedKeys) -> None:
+def store_carried_keys(tx: Transaction, form: str, period: str, keys: CarriedKeys) -> None:
     """Store which keys are carried from the end of *period* on, and which are carried no longer.
 
     The database reads the keys from their JSON text. Python handles none of them, so the only writer does not hold the
@@ -679,280 +474,11 @@ def _carry_keys(tx: Transaction, form: str, period: str, keys: CarriedKeys) -> N
             tx.execute(sa.text(statement.format(pairs=_PAIRS[tx.dialect.name])), said)
 
 
-def _write_closing_json(value: object) -> str:
+def write_closing_json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def read_newest_rows(
-    tx: Transaction,
-    form: Form,
-    periods: Collection[str],
-    units: Collection[str] | None = None,
-    limits: Mapping[tuple[str, str, str], int] = NEWEST,
-) -> dict[str, dict[str, ClosedRow]]:
-    """Return the rows of closed months in their newest revision, by period and unit; only those of *units* (None:
-    all). *limits*: by form, month and unit, the newest revision of a row that is read. Raises Rejected with
-    `closing-tampered` if one is unreadable.
-    """
-    return choose_newest_rows(form, attestations.read_stored_rows(tx, form.id, periods, units), limits)
-
-
-def choose_newest_rows(
-    form: Form, stored: StoredRows, limits: Mapping[tuple[str, str, str], int] = NEWEST
-) -> dict[str, dict[str, ClosedRow]]:
-    """Return the newest revision, within *limits*, of each of the *stored* rows, by period and unit. Raises Rejected with
-    `closing-tampered` if one is unreadable.
-    """
-    found = dict[str, dict[str, ClosedRow]]()
-    with refuse_unreadable(f"{form.id} {' '.join(stored)} row"):
-        for period, rows in stored.items():
-            newest = dict[str, int]()
-            for unit, revision in rows:
-                if newest.get(unit, 0) < revision <= limits.get((form.id, period, unit), revision):
-                    newest[unit] = revision
-            found[period] = {name[0]: _read_row(form, name, rows[name]) for name in newest.items()}
-    return found
-
-
-def count_revised_rows(tx: Transaction, form: str) -> dict[str, int]:
-    """Return how many units' rows were revised in each closed month of *form*. Months without revisions are absent."""
-    units = sa.func.count(closed_row.c.unit.distinct())
-    revised = sa.and_(closed_row.c.form == form, closed_row.c.revision > 1)
-    rows = tx.execute(sa.select(closed_row.c.period, units).where(revised).group_by(closed_row.c.period))
-    return {row[0]: row[1] for row in rows}
-
-
-def read_row_revisions(
-    tx: Transaction, form: Form, asked: Collection[tuple[str, str, int]]
-) -> dict[tuple[str, str, int], ClosedRow]:
-    """Return the rows of closed months that *asked* names by month, unit and revision. Rows that do not exist are left
-    out. *asked*: some hundred at most.
-    """
-    periods, units = {period for period, _, _ in asked}, {unit for _, unit, _ in asked}
-    stored = attestations.read_stored_rows(tx, form.id, periods, units)
-    with refuse_unreadable(f"{form.id} row"):
-        return {
-            (period, *name): _read_row(form, name, raw)
-            for period, rows in stored.items()
-            for name, raw in rows.items()
-            if (period, *name) in asked
-        }
-
-
-def _read_row(form: Form, name: tuple[str, int], raw: Raw) -> ClosedRow:
-    """Return the row that stands as *raw* in the database, in the order of `attestations.ROW_COLUMNS`."""
-    numbers, times, facts, evidence, made_at, reason, diff, division, by, late = raw
-    unit, revision = name
-    return ClosedRow(
-        unit=unit,
-        cells=closed.read_cells(
-            form, json.loads(numbers), json.loads(times), json.loads(division) if division else None
-        ),
-        facts=facts,
-        evidence=evidence,
-        revision=revision,
-        made_at=datetime.fromisoformat(made_at),
-        reason=reason,
-        diff=json.loads(diff),
-        by=by,
-        late=_read_late(late),
-    )
-
-
 def _write_late(late: LateMessages) -> str:
-    return _write_closing_json(
+    return write_closing_json(
         [[[each.id, each.partner, each.at.isoformat(), each.facts] for each in late.named], late.more]
     )
-
-
-def _read_late(text: str) -> LateMessages:
-    named, more = json.loads(text)
-    found = (
-        LateMessage(id=id_, partner=partner, at=datetime.fromisoformat(at), facts=facts)
-        for id_, partner, at, facts in named
-    )
-    return LateMessages(named=tuple(found), more=more)
-
-
-def find_differing_units(
-    tx: Transaction,
-    form: str,
-    period: str,
-    units: Iterable[str] | None = None,
-) -> Iterator[str]:
-    """Count the closed month *period* again and yield each unit whose row or carried keys differ from the stored ones.
-
-    *units*: the units to count; None: all. Raises KeyError when the month is not closed.
-    """
-    made = read_closings(tx, form)
-    fact_search.use_indexes(tx)
-    number = _find_number(made, period)
-    reader, at = _reread_closing(tx, made, number), made[number].closed_at
-    kept = read_newest_rows(tx, reader.form, [period])[period]
-    for unit in list_units_to_recount(tx, form, period) if units is None else units:
-        row, keys = reader.count_row(unit, at)
-        held = kept.get(unit) or closed.make_empty_row(reader.form, unit)
-        if not held.says(row or closed.make_empty_row(reader.form, unit)) or keys != reader.carried(unit, period):
-            yield unit
-
-
-def list_units_to_recount(tx: Transaction, form: str, period: str) -> list[str]:
-    """Return the units that may have a row in the closed month *period*, by code. Raises KeyError when it is not
-    closed.
-    """
-    made = read_closings(tx, form)
-    reader = _reread_closing(tx, made, _find_number(made, period))
-    kept = read_newest_rows(tx, reader.form, [period])[period]
-    return sorted({*fact_rows.list_fact_units(tx, reader.form.service), *reader.carrying(), *kept})
-
-
-def _find_number(made: Sequence[Closing], period: str) -> int:
-    for number, each in enumerate(made):
-        if each.period.text == period:
-            return number
-    raise KeyError(period)
-
-
-def _reread_closing(tx: Transaction, made: Sequence[Closing], number: int) -> _Reader:
-    this = made[number]
-    return _Reader.of(tx, this.form, this.period, made[:number], list_closed_months(made[: number + 1]))
-
-
-def _count_again(tx: Transaction, reader: _Reader, this: Closing, unit: str, tell: Callable[[Fact], None]) -> ClosedRow:
-    """Return the row of *unit* as it is counted now, and write the keys that the month carries over."""
-    found, keys = reader.count_row(unit, this.closed_at, tell)
-    held = reader.carried(unit, this.period.text)
-    new, old = ([(unit, key) for key in sorted(some)] for some in (keys - held, held - keys))
-    _carry_keys(
-        tx, this.form.id, this.period.text, CarriedKeys(begun=_write_closing_json(new), ended=_write_closing_json(old))
-    )
-    after = found or closed.make_empty_row(this.form, unit)
-    if after.cells.division is not None:
-        after.cells.division.name_values(code_lists.read_value_names(tx, this.form.divides_by))
-    return after
-
-
-def _make_revision(was: ClosedRow, after: ClosedRow) -> ClosedRow:
-    """Return *after* as the revision that follows *was*."""
-    return attrs.evolve(after, revision=was.revision + 1, diff=closed.find_changed_cells(was, after))
-
-
-def _write_revision(
-    tx: Transaction, this: Closing, unit: str, row: ClosedRow, signer: Signer | None, now: datetime
-) -> None:
-    _keep_rows(tx, this.form, this.period, [row])
-    body = {"form": this.form.id, "period": this.period.text, "unit": unit, "revision": row.revision, "by": row.by}
-    if signer is not None:
-        name = (unit, row.revision)
-        body["attestation"] = attestations.attest_rows(tx, signer, this.form.id, this.period.text, [name], now)
-    body |= {"reason": row.reason, "diff": dict(row.diff), "late": [each.id for each in row.late.named]}
-    events.append_events(tx, Event("report-row-revised", now, body=body))
-
-
-def revise_unit(
-    tx: Transaction,
-    form: str,
-    period: str,
-    unit: str,
-    *,
-    reason: str,
-    by: str,
-    now: datetime,
-    signer: Signer | None = None,
-    trust: AttestationTrust | None = None,
-) -> list[tuple[str, ClosedRow]]:
-    """Count *unit* again in the closed month *period* and in each closed month after it. Write a new revision of every
-    row that differs. *reason*: what is recorded as the reason; if it is empty, in both languages that facts came late
-    or, where none came, that it was counted again. The messages with the late facts are recorded with it.
-
-    A row that somebody edited in the database is no reason for a revision: it is first restored as it is attested
-    (`attestations.restore_attested`). *signer*: the hub's own key, which attests the new rows, as in `settle_closing`.
-    *trust*: by which attestations are believed.
-
-    Returns the new rows with their months. Appends an event for each. Idempotent: a second call finds no difference.
-    Raises KeyError when the month is not closed; FactsForged if the facts of the unit are not those of their events.
-    """
-    transactions.lock_names(tx, [f"closing {form}"])
-    made = read_closings(tx, form)
-    fact_search.use_indexes(tx)
-    written: list[tuple[str, ClosedRow]] = []
-    for number in range(_find_number(made, period), len(made)):
-        this = made[number]
-        attestations.restore_attested(tx, trust, form, this.period.text, by, now, [unit])
-        reader, late = _reread_closing(tx, made, number), list[Fact]()
-        before = read_newest_rows(tx, this.form, [this.period.text], [unit])[this.period.text].get(unit)
-        since = before.made_at if before is not None and before.made_at is not None else this.closed_at
-        tell = _note_late_facts(reader, since, late)
-        after = _count_again(tx, reader, this, unit, tell)
-        was = before or closed.make_empty_row(this.form, unit)
-        if was.says(after):
-            continue
-        if forged := _find_forged_facts(tx, reader, unit, this, was, since, late):
-            raise FactsForged(form, this.period.text, unit, forged)
-        came = _name_late_messages(tx, Counter(each.message for each in late))
-        said = reason or write_own_reason(LATE if came.named else RECOUNTED)
-        row = attrs.evolve(_make_revision(was, after), made_at=max(now, this.closed_at), reason=said, by=by, late=came)
-        _write_revision(tx, this, unit, row, signer, now)
-        written.append((this.period.text, row))
-    return written
-
-
-def _find_forged_facts(
-    tx: Transaction,
-    reader: _Reader,
-    unit: str,
-    this: Closing,
-    was: ClosedRow,
-    since: datetime,
-    late: Sequence[Fact],
-) -> Sequence[fact_audit.FactFinding]:
-    """Return what is forged among the facts because of which the row *was* of *unit* is to be revised.
-
-    If the facts from before *since* still give that row, only the *late* ones can be forged; else all of the unit are
-    compared with their events. In a journal whose attestations have not begun none is.
-    """
-    if not attestations.has_begun(tx):
-        return ()
-    before, _ = reader.count_row(unit, this.closed_at, until=since)
-    if was.says(before or closed.make_empty_row(this.form, unit)):
-        return fact_audit.compare_given_facts(tx, late)
-    return fact_audit.find_forged_facts_of_unit(tx, unit)
-
-
-def _note_late_facts(reader: _Reader, since: datetime, late: list[Fact]) -> Callable[[Fact], None]:
-    """Return a function that lists in *late* the facts that came from *since* on and belong in the month
-    of *reader* or before it.
-    """
-    post, end = posting.make_poster(reader.form, reader.books), reader.period.end
-
-    def tell(each: Fact) -> None:
-        if each.at >= since and post(each) < end:
-            late.append(each)
-
-    return tell
-
-
-def _name_late_messages(tx: Transaction, late: Mapping[str, int]) -> LateMessages:
-    found = search.read_message_origins(tx, late)
-    return name_late_messages(
-        LateMessage(id=each, partner=found[each][0], at=found[each][1], facts=count) for each, count in late.items()
-    )
-
-
-def find_late_units(tx: Transaction, form: str) -> dict[str, str]:
-    """Return the units with recently recorded facts that lie in a closed month, each with the first such month.
-
-    Only for a form whose late facts make revisions (`late = "revision"`). Recently: since the closing before the last
-    one. `find_differing_units` tells whether these facts are counted already.
-    """
-    made = read_closings(tx, form)
-    if not made or made[-1].form.late is not LatePolicy.REVISION:
-        return {}
-    since, last, service = made[-2:][0].closed_at, made[-1].period.last, made[-1].form.service
-    found: dict[str, str] = {}
-    for unit in fact_rows.list_fact_units(tx, service):
-        mine = sa.and_(fact.c.service == service, fact.c.unit == unit, fact.c.at >= since, fact.c.day <= last)
-        day = tx.scalar(sa.select(sa.func.min(fact.c.day)).where(mine))
-        if day is not None:
-            found[unit] = next(each.period.text for each in made if day <= each.period.last)
-    return found

@@ -17,8 +17,8 @@ from hub.report.form.form import Form, LatePolicy
 from hub.report.form.period import Period
 from hub.store.tables import closed_row, fact
 from hub.store.transactions import Transaction
-from hub.workload import closing
-from hub.workload.closing import Closing
+from hub.workload import row_revisions
+from hub.workload.closing_plan import Closing
 
 #: The maximum number of units that one query names.
 _NAMED = 500
@@ -43,7 +43,7 @@ def list_revised_rows(
     form: str,
     periods: Collection[str],
     units: Collection[str] | None = None,
-    limits: Limits = closing.NEWEST,
+    limits: Limits = row_revisions.NEWEST,
 ) -> list[RevisedRow]:
     """Return each revision, from the second on, of the rows of *units* (None: all) in the closed months *periods*,
     oldest first. Revisions beyond *limits* are left out.
@@ -71,7 +71,7 @@ def limit_revisions(revised: Sequence[RevisedRow], revision: int) -> Limits:
 def read_row_revisions(tx: Transaction, form: Form, revised: Sequence[RevisedRow]) -> Iterator[RowRevision]:
     """Yield what each of the revisions *revised* of rows of *form* changed, and why."""
     asked = {(each.period, each.unit, each.revision - older) for each in revised for older in (0, 1)}
-    rows = closing.read_row_revisions(tx, form, asked)
+    rows = row_revisions.read_row_revisions(tx, form, asked)
     for each in revised:
         after, before = (rows.get((each.period, each.unit, each.revision - older)) for older in (0, 1))
         assert after is not None

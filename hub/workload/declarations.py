@@ -20,14 +20,15 @@ from hub.domain.ids import make_first_id, make_id
 from hub.domain.model import HUB, Event, Message, MessageState
 from hub.intake import admission
 from hub.journal import blobs, events, messages, unit_registry
-from hub.journal.decisions import RecordedMessage
-from hub.journal.searching import search
+from hub.journal.effects import RecordedMessage
+from hub.journal.searching import message_reading
 from hub.report.counting import declaring, reconciling
 from hub.report.counting.declared import MOST_REMARKS, NO_REMARKS, DeclaredFigure, Remark, Remarks
 from hub.report.counting.declaring import Declaration
 from hub.report.counting.reconciling import Reconciliation
 from hub.report.form import book
-from hub.report.form.form import ColumnKind, Form
+from hub.report.form.column import ColumnKind
+from hub.report.form.form import Form
 from hub.report.form.period import Period
 from hub.report.signed.declared_figures import NewestDeclaration, choose_declared_figures
 from hub.services import Service, reports
@@ -39,7 +40,7 @@ from hub.units.province import Province
 from hub.units.unit_names import UnitNames
 
 if TYPE_CHECKING:
-    from hub.workload.unit_report import ReportSources  # which reads the declared figures of a report here
+    from hub.workload.report_sources import ReportSources
 
 #: Declarations that one transaction records: of 989 units, each for itself, others write in between.
 TOGETHER = 10
@@ -83,11 +84,15 @@ def make_declarations_service(province: Province) -> Service:
 
 def read_newest_declaration(tx: Transaction, unit: str, form: str, period: str) -> KeptDeclaration | None:
     """Return the newest declaration of *unit* (the registry's code); None if there is none."""
-    rows = search.find_messages_about(tx, reports.NAME, declaring.make_declaration_key(form, period), [unit], MANY + 1)
+    rows = message_reading.find_messages_about(
+        tx, reports.NAME, declaring.make_declaration_key(form, period), [unit], MANY + 1
+    )
     if not rows:
         return None
     content = blobs.read_blob(tx, rows[0]["sha256"])
-    return KeptDeclaration(search.read_message(tx, rows[0]["id"]), declaring.parse_declaration(content), len(rows) - 1)
+    return KeptDeclaration(
+        message_reading.read_message(tx, rows[0]["id"]), declaring.parse_declaration(content), len(rows) - 1
+    )
 
 
 @attrs.frozen
@@ -185,9 +190,11 @@ def read_declared_figures(
     senders = list(dict.fromkeys(unit for member in members for unit in (member, *above[member])))
     key = declaring.make_declaration_key(form.id, period.text)
     most = _MOST_EACH * len(senders)
-    rows = search.find_messages_about(tx, reports.NAME, key, senders, most + 1)
+    rows = message_reading.find_messages_about(tx, reports.NAME, key, senders, most + 1)
     if len(rows) > most:
-        rows = [row for sender in senders for row in search.find_messages_about(tx, reports.NAME, key, [sender], 1)]
+        rows = [
+            row for sender in senders for row in message_reading.find_messages_about(tx, reports.NAME, key, [sender], 1)
+        ]
     told: dict[str, NewestDeclaration] = {}
     for row in rows:
         if row["sender"] not in told:
@@ -247,7 +254,7 @@ def record_declaration(
     transactions.lock_names(tx, [f"declaration {said.form} {unit} {said.period}"])
     before = read_newest_declaration(tx, unit, said.form, said.period)
     if before is not None and _write_canonical(declaring.build_declaration_element(before.said)) == content:
-        return RecordedMessage(before.message.id, search.read_stored_receipt(tx, before.message.id))
+        return RecordedMessage(before.message.id, message_reading.read_stored_receipt(tx, before.message.id))
     message = make_id(now)
     name = f"{declaring.KIND}/{said.form}/{unit}/{said.period}/{message}"
     entry = admission.judge_record(make_declarations_service(province), content, name, HUB, province, now, message)

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from hub.domain.model import Fact
 from hub.formats.zip_archive import LARGEST, MOST, Packing
 from hub.journal import blobs, events
-from hub.journal.searching import search
+from hub.journal.searching import message_reading
 from hub.keeping.archive.opening import ArchiveShelf, list_archives_of
 from hub.language.phrases import phrase
 from hub.report.counting import evidence, lines, pieces, posting
@@ -29,7 +29,8 @@ from hub.report.counting.declared import DeclaredFigure
 from hub.report.counting.evidence import EvidenceLine, EvidenceSummary
 from hub.report.counting.pieces import Pieces
 from hub.report.form import definition
-from hub.report.form.form import ColumnKind, Form
+from hub.report.form.column import ColumnKind
+from hub.report.form.form import Form
 from hub.report.signed import sealed
 from hub.report.signed.manifest import (  # fmt: skip
     BESIDE,
@@ -63,7 +64,7 @@ from hub.store.tables import message as message_table
 from hub.store.tables import write_instant
 from hub.store.transactions import Transaction
 from hub.workload import revisions, submission
-from hub.workload.unit_report import Difference, ReportSources
+from hub.workload.report_sources import Difference, ReportSources
 
 LISTED = (*COUNTING, ColumnKind.TIME)  #: the kinds of columns that take facts themselves
 
@@ -181,7 +182,7 @@ def _read_declared(tx: Transaction, report: Report, revision: int | None) -> Seq
 def _write_declarations(tx: Transaction, packing: Packing, declared: Iterable[DeclaredFigure]) -> None:
     """Write the messages with the *declared* figures of the report, as far as the hub still has their octets."""
     for message in sorted({figure.message for figure in declared}):
-        found = search.read_message(tx, message)
+        found = message_reading.read_message(tx, message)
         if blobs.read_blob_size(tx, found.sha256) is not None:
             packing.put(name_declared_member(message), blobs.read_blob(tx, found.sha256))
 
@@ -385,7 +386,7 @@ def _write_messages(
 
 
 def _read_receipt(tx: Transaction, row: sa.RowMapping) -> str | None:
-    receipt = row["receipt"] if row["archive"] is None else search.read_stored_receipt(tx, row["id"])
+    receipt = row["receipt"] if row["archive"] is None else message_reading.read_stored_receipt(tx, row["id"])
     return receipt.decode() if receipt else None
 
 

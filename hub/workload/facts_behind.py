@@ -24,9 +24,10 @@ from hub.report.counting.dates import make_fact_sort_key
 from hub.report.counting.evidence import EvidenceLine, EvidenceLines, hash_rows
 from hub.report.counting.listing import Place, find_fact_position, write_sortable_time
 from hub.report.counting.posting import make_poster
-from hub.report.form.form import Column, ColumnKind, Form, LatePolicy
+from hub.report.form.column import Column, ColumnKind
+from hub.report.form.form import Form, LatePolicy
 from hub.workload.quick_count import UnitEvidence, count_quickly
-from hub.workload.unit_report import Difference, ReportPart, ReportSources
+from hub.workload.report_sources import Difference, ReportPart, ReportSources
 
 #: The facts behind a number of a report that counts more facts than this are read in pages. Up to here, all facts are
 #: counted in less than a second.

@@ -21,8 +21,8 @@ from hub.security.attesting import AttestationTrust
 from hub.services import reports
 from hub.store.transactions import Transaction
 from hub.workload import revisions, submission
+from hub.workload.report_sources import ReportSources
 from hub.workload.revisions import Revision, RevisionSignature
-from hub.workload.unit_report import ReportSources
 
 
 @attrs.frozen(kw_only=True)

@@ -27,12 +27,13 @@ from hub.report.counting.marks import Silence
 from hub.report.form.book import Book, read_shipped_book
 from hub.runtime.periodic import PeriodicService
 from hub.security.certificates import Signer
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.store.report_pool import ReportReader
 from hub.store.transactions import Transaction
 from hub.units.deeds import Estate
-from hub.workload import closing
-from hub.workload.closing import ClosingPlan, MonthClosed
+from hub.workload import closing, closing_plan, row_revisions
+from hub.workload.closing import MonthClosed
+from hub.workload.closing_plan import ClosingPlan
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -80,7 +81,7 @@ class MonthEnd(PeriodicService):
         """Do the day's work, unless it is done."""
         if self._patient_until is not None and self._now() < self._patient_until:
             return
-        today = find_local_day(self._now() - closing.GRACE - timedelta(hours=self._hour()))
+        today = find_local_day(self._now() - closing_plan.GRACE - timedelta(hours=self._hour()))
         await self._move_stock(again=today != self._done)
         if today == self._done:
             return
@@ -94,13 +95,13 @@ class MonthEnd(PeriodicService):
         """Do the day's work for each form. Return False if something is left for the next run."""
         if await self._waits():
             return False
-        names = await self._journal.read(lambda _tx: closing.list_counting_forms(self._book().forms))
+        names = await self._journal.read(lambda _tx: closing_plan.list_counting_forms(self._book().forms))
         return not [name for name in names if not await self._close_all(name)]
 
     async def _waits(self) -> bool:
         """Return whether the next month must not be closed yet, for partners that were not heard or not read."""
         # the step reads the book, so that the reactor does not
-        awaited = await self._journal.read(lambda tx: closing.find_awaited_partners(tx, self._book(), self._now()))
+        awaited = await self._journal.read(lambda tx: closing_plan.find_awaited_partners(tx, self._book(), self._now()))
         if awaited and awaited != self._awaited:
             partners = " ".join(f"{each.partner}:{each.kind}" for each in awaited)
             log.warning("month-waits", period=awaited[0].period, partners=partners)
@@ -155,10 +156,10 @@ class MonthEnd(PeriodicService):
             await self._take_up_late(form)
             while await self._close_next(form):
                 pass
-        except closing.FactsOutstanding as early:
+        except closing_plan.FactsOutstanding as early:
             log.warning("months-not-closed", error=f"{form}: facts-outstanding: {early}")
             return False
-        except (closing.ClosingElsewhere, closing.LinkDaysOutstanding):
+        except (closing.ClosingElsewhere, closing_plan.LinkDaysOutstanding):
             return False
         return True
 
@@ -171,7 +172,7 @@ class MonthEnd(PeriodicService):
             return False
         try:
             made = await self._close(plan)
-        except closing.OutOfTurn:
+        except closing_plan.OutOfTurn:
             return True  # a person closed it meanwhile; the next call finds another month
         except Exception:
             await self._journal.write(closing.abandon_closing, plan)
@@ -208,7 +209,7 @@ class MonthEnd(PeriodicService):
         for unit, period in sorted(found.items()):
             try:
                 written = await self._journal.write(
-                    closing.revise_unit,
+                    row_revisions.revise_unit,
                     form,
                     period,
                     unit,
@@ -218,7 +219,7 @@ class MonthEnd(PeriodicService):
                     signer=self._signer(),
                     trust=self._book().trust,
                 )
-            except closing.FactsForged as forged:
+            except row_revisions.FactsForged as forged:
                 log.critical("facts-forged", form=form, period=period, unit=unit, facts=len(forged.args[3]))
                 continue
             for text, row in written:
@@ -261,17 +262,17 @@ def _list_recounts(
 
     Raises FactsOutstanding if facts received before the start of the day's work (*begun*) are not written yet.
     """
-    made = closing.read_closings(tx, form)
+    made = closing_plan.read_closings(tx, form)
     if not made:
         return _Recounts()
     if left := duties.read_outstanding_duties(
         tx, services=[made[-1].form.service], before=begun
     ):  # what arrives later is left to the next day
-        raise closing.FactsOutstanding(left)
+        raise closing_plan.FactsOutstanding(left)
     last = made[-1].period.text
     again = (form, last) not in checked and find_local_day(made[-1].closed_at) != find_local_day(now)
-    units = closing.list_units_to_recount(tx, form, last) if again else ()
-    late = sorted(closing.find_late_units(tx, form).items())
+    units = row_revisions.list_units_to_recount(tx, form, last) if again else ()
+    late = sorted(row_revisions.find_late_units(tx, form).items())
     return _Recounts(last, units, late, [each.period.text for each in made])
 
 
@@ -280,4 +281,4 @@ def _find_some_differing(
 ) -> tuple[list[str], Sequence[str]]:
     """Return those of the first of *units* that differ in the closed month *period*, and the units that are left."""
     reached, left = closing.split_by_time(units, closing.BUDGET)
-    return list(closing.find_differing_units(tx, form, period, reached)), left
+    return list(row_revisions.find_differing_units(tx, form, period, reached)), left

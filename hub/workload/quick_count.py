@@ -26,9 +26,10 @@ from hub.journal.fact_reading.fact_rows import read_raw_fact
 from hub.journal.fact_reading.fact_search import ALIKE, ROW
 from hub.report.counting.counting import Cells, Placing, Report
 from hub.report.counting.evidence import MEMBERS, EvidenceSummary, HashedMembers, hash_rows, write_hashed_rows
-from hub.report.form.form import ATTRIBUTES, Column, ColumnKind, Form
+from hub.report.form.column import ATTRIBUTES, Column, ColumnKind
+from hub.report.form.form import Form
 from hub.store.tables import write_instant
-from hub.workload.unit_report import ReportPart, ReportSources
+from hub.workload.report_sources import ReportPart, ReportSources
 
 #: A unit with more facts is not counted here: their evidence would take more than about 60 MB.
 _LARGEST = 100_000

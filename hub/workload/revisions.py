@@ -18,7 +18,7 @@ from hub.domain import lifecycle
 from hub.domain.lifecycle import ReportEvent
 from hub.domain.model import HUB, Message, MessageState, ReportState
 from hub.journal import blobs, events
-from hub.journal.searching import search
+from hub.journal.searching import message_reading
 from hub.report.signed.sealed import Sealed
 from hub.services import publications, reports, verdicts
 from hub.store.tables import SEARCHED, fact, message
@@ -130,7 +130,7 @@ def list_sealed_messages(tx: Transaction, unit: str, form: str, period: str) -> 
         .order_by(message.c.received_at, message.c.id)
     ).mappings()
     return [
-        one for one in map(search.read_message_row, rows) if _before_number(one) in names
+        one for one in map(message_reading.read_message_row, rows) if _before_number(one) in names
     ]  # SQLite's LIKE ignores case
 
 
@@ -146,19 +146,19 @@ def find_signed_message(tx: Transaction, said: Sealed) -> Message | None:
     """Return the document with an official's signature on the sealed report *said*; None if no official has signed
     it.
     """
-    return search.find_accepted_message(tx, HUB, name_revision(*_name_parts(said), signed=True))
+    return message_reading.find_accepted_message(tx, HUB, name_revision(*_name_parts(said), signed=True))
 
 
 def find_drafted_message(tx: Transaction, said: Sealed) -> Message | None:
     """Return the document with the drafter's signature on the sealed report *said*, where two persons sign; None if the
     drafter has not signed it.
     """
-    return search.find_accepted_message(tx, HUB, name_revision(*_name_parts(said), drafted=True))
+    return message_reading.find_accepted_message(tx, HUB, name_revision(*_name_parts(said), drafted=True))
 
 
 def find_signed_pdf(tx: Transaction, said: Sealed) -> Message | None:
     """Return the message with the signed PDF of the sealed report *said*; None if there is none."""
-    return search.find_accepted_message(tx, HUB, name_revision(*_name_parts(said), pdf=True))
+    return message_reading.find_accepted_message(tx, HUB, name_revision(*_name_parts(said), pdf=True))
 
 
 def find_submittable_message(tx: Transaction, said: Sealed) -> Message | None:
@@ -167,7 +167,7 @@ def find_submittable_message(tx: Transaction, said: Sealed) -> Message | None:
     """
     document = find_signed_message(tx, said)
     if document is None and find_signed_pdf(tx, said) is not None:
-        return search.find_accepted_message(tx, HUB, name_revision(*_name_parts(said)))
+        return message_reading.find_accepted_message(tx, HUB, name_revision(*_name_parts(said)))
     return document
 
 
@@ -194,7 +194,7 @@ def find_newest_revisions(tx: Transaction, units: Collection[str], form: str, pe
     rest = iter(units)
     while some := list(islice(rest, _NAMED)):
         newest = _find_newest_messages(tx, some, form, period)
-        named = search.find_accepted_messages(
+        named = message_reading.find_accepted_messages(
             tx,
             HUB,
             [name for unit, (number, _) in newest.items() for name in _name_documents(form, unit, period, number)],
@@ -222,7 +222,7 @@ def _find_newest_messages(
             for unit in rest
             for service in (reports.NAME, publications.NAME)
         }
-        there = search.find_accepted_messages(tx, HUB, names)
+        there = message_reading.find_accepted_messages(tx, HUB, names)
         rest = []
         for one in sorted(there.values(), key=lambda each: (each.received_at, each.id)):
             unit = names[one.message_id or ""]
@@ -270,14 +270,16 @@ def _read_verdicts(tx: Transaction, keys: Mapping[str, str]) -> dict[str, list[R
 
 def _read_reasons(tx: Transaction, verdict: str) -> tuple[str, ...]:
     try:
-        return verdicts.read_verdict_reasons(blobs.read_blob(tx, search.read_message(tx, verdict).sha256))
+        return verdicts.read_verdict_reasons(blobs.read_blob(tx, message_reading.read_message(tx, verdict).sha256))
     except KeyError:
         return ()  # its message is no longer kept, only the fact
 
 
 def _read_revision(tx: Transaction, unit: str, form: str, period: str, number: int, first: Message) -> Revision:
     key = reports.make_revision_key(form, unit, period, number)
-    kept = [search.find_accepted_message(tx, HUB, name) for name in _name_documents(form, unit, period, number)]
+    kept = [
+        message_reading.find_accepted_message(tx, HUB, name) for name in _name_documents(form, unit, period, number)
+    ]
     told = events.read_events_of_messages(tx, {one.id for one in (first, *kept) if one is not None})
     return _assemble_revision(number, first, kept, told, list_revision_verdicts(tx, unit, key))
 

@@ -30,12 +30,12 @@ from hub.soap.envelope import build_element
 from hub.store.report_pool import ReportReader
 from hub.store.tables import fact
 from hub.store.transactions import Transaction
-from hub.workload import closing, declarations, submission, unit_report
-from hub.workload.closing import Closing
+from hub.workload import closing_plan, declarations, submission, unit_report
+from hub.workload.closing_plan import Closing
 from hub.workload.declarations import ComparedDeclaration, Undeclared
 from hub.workload.quick_count import count_with_summary
+from hub.workload.report_sources import ReportSources
 from hub.workload.submission import CountedReport
-from hub.workload.unit_report import ReportSources
 
 #: Periods that ended longer ago are not listed.
 LISTED = timedelta(days=800)
@@ -171,8 +171,8 @@ def _read_known(tx: Transaction, book: Book) -> _Known:
     months.
     """
     rows = tx.execute(sa.select(fact.c.service, sa.func.min(fact.c.at)).group_by(fact.c.service))
-    made: dict[str, Sequence[Closing]] = {form.id: closing.read_closings(tx, form.id) for form in book.forms}
-    return {row[0]: row[1] for row in rows}, made, closing.keep_closed_workdays(tx, book).cuts
+    made: dict[str, Sequence[Closing]] = {form.id: closing_plan.read_closings(tx, form.id) for form in book.forms}
+    return {row[0]: row[1] for row in rows}, made, closing_plan.keep_closed_workdays(tx, book).cuts
 
 
 def _find_own_unit(case: Case, organ: str) -> str:

@@ -21,7 +21,7 @@ from hub.domain.model import HUB, DeliveryState, Event, Message, Problem, Receiv
 from hub.intake import admission
 from hub.journal import blobs, events, messages, unit_registry
 from hub.journal.queue import deliveries
-from hub.journal.searching import search
+from hub.journal.searching import message_reading
 from hub.language.phrases import phrase
 from hub.report.counting import evidence
 from hub.report.counting.counting import Report
@@ -45,7 +45,7 @@ from hub.units.heirs import find_forebears, find_heirs
 from hub.units.province import Province
 from hub.units.routing import Route
 from hub.units.unit_index import UnitIndex
-from hub.workload import closing, revisions
+from hub.workload import closing_plan, revisions
 from hub.workload.revisions import name_revision
 
 
@@ -120,7 +120,7 @@ def find_open_month(tx: Transaction, form: Form, period: Period) -> str:
     """
     missing = set[str]()
     for counting in form.bases or (form.id,):
-        made = closing.read_closings(tx, counting)
+        made = closing_plan.read_closings(tx, counting)
         known = {each.period.text for each in made}
         missing |= {each for each in period.months if made and each >= made[0].period.text and each not in known}
     return min(missing, default="")
@@ -280,7 +280,7 @@ def accept_signed_report(
     named = (reports.NAME, report.form.id, unit, report.period.text, revision)
     name = name_revision(*named, drafted=first, signed=not first)
     act = SigningAct(revision=revision, place=place, official=official, found=found)
-    if (known := search.find_accepted_message(tx, HUB, name)) is not None:
+    if (known := message_reading.find_accepted_message(tx, HUB, name)) is not None:
         if blobs.read_blob(tx, known.sha256) != uploaded:
             raise Rejected(Problem("report-already-signed", name))
         return act.make_return(known, fresh=False)
@@ -449,7 +449,7 @@ def _keep_revision(
         content = sealed.seal_report(counted.report, counted.names, counted.lines, province.config.identity, revision)
     name = name_revision(service, report.form.id, report.total.unit, report.period.text, revision)
     routes = _make_routes(partners)
-    known = search.find_accepted_message(tx, HUB, name)
+    known = message_reading.find_accepted_message(tx, HUB, name)
     if known is not None:
         if not _is_signed(tx, service, before):
             _bring_missing_deliveries(tx, known, routes, now)
@@ -483,7 +483,7 @@ def _take_own_message(
     judged = admission.judge_record(list_services()[service], content, name, HUB, province, now, make_id(now))
     taken = messages.record_message(tx, attrs.evolve(judged, routes=routes), province.routes)
     assert not taken.problems, taken.problems
-    return search.read_message(tx, taken.id)
+    return message_reading.read_message(tx, taken.id)
 
 
 def _make_routes(partners: tuple[str, ...] | list[str]) -> tuple[Route, ...]:

@@ -6,7 +6,8 @@ import attrs
 import pytest
 
 import adapters
-from hub.domain.model import Accepted, PacketKind, Refused, Reply
+from hub.domain.conversations import Accepted, Refused, Reply
+from hub.domain.model import PacketKind
 from tests.adapters.test_conformance import FOLDER, consignment, terms
 
 CASES = FOLDER / "bkav/samples"

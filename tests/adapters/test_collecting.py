@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 import adapters
-from hub.domain.model import Arrival, Collected, Collector, Judged, Reply
+from hub.domain.conversations import Arrival, Collected, Collector, Judged, Reply
 from hub.partner.adapter_settings import Terms
 from tests.pki import NOW, partner
 

@@ -13,27 +13,24 @@ from cryptography import x509
 from lxml import etree
 
 import adapters
-from hub.domain.model import (
+from hub.domain.conversations import (
     Accepted,
     Answer,
     Arrival,
     Collected,
-    Consignment,
     Judged,
-    Message,
-    MessageState,
     Postponed,
-    Problem,
     Query,
     Refused,
     Reply,
     Request,
     Unavailable,
 )
+from hub.domain.model import Consignment, Message, MessageState, Problem
 from hub.formats.spool import Drawer, Octets
 from hub.partner.adapter_settings import AdapterNotes, Terms
 from hub.security import wss_verify
-from hub.security.certificates import Anchors
+from hub.security.anchors import Anchors
 from hub.soap import attachments, envelope
 from tests.pki import NOW, partner
 
@@ -310,7 +307,7 @@ ADDED = {
 
 import attrs
 
-from hub.domain.model import Accepted, Refused, Request, Unavailable
+from hub.domain.conversations import Accepted, Refused, Request, Unavailable
 
 
 @attrs.frozen

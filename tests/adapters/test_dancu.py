@@ -8,7 +8,7 @@ import pytest
 from lxml import etree
 
 import adapters
-from hub.domain.model import Answer, Query, Refused, Request, Unavailable
+from hub.domain.conversations import Answer, Query, Refused, Request, Unavailable
 from hub.partner.adapter_settings import Terms
 from tests.offices import carry, hold, opened
 from tests.pki import partner

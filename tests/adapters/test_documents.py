@@ -10,12 +10,13 @@ from lxml import etree
 from adapters.documents import Documents, adapter
 from hub.config import Config, Partner
 from hub.delivery.partner_adapters import make_adapters
-from hub.domain.model import Accepted, Consignment, Message, MessageState, Problem, Receive, Refused, Reply, Unavailable
+from hub.domain.conversations import Accepted, Refused, Reply, Unavailable
+from hub.domain.model import Consignment, Message, MessageState, Problem, Receive
 from hub.formats.spool import SMALL
 from hub.partner.adapter_settings import Terms
 from hub.partner.policy import Policy
 from hub.security import wss_verify, xmldsig
-from hub.security.certificates import Anchors
+from hub.security.anchors import Anchors
 from hub.soap import documents_requests, documents_responses, envelope
 from tests.pki import NOW, partner
 

@@ -11,7 +11,8 @@ import pytest
 
 import adapters
 from hub.config import read_config
-from hub.domain.model import Accepted, Consignment, Message, MessageState, Postponed, Refused, Reply, Unavailable
+from hub.domain.conversations import Accepted, Postponed, Refused, Reply, Unavailable
+from hub.domain.model import Consignment, Message, MessageState
 from hub.node import init_province
 from hub.node.consistency import find_adapter_mistakes
 from hub.partner.adapter_settings import Terms

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from adapters.documents import adapter
-from hub.domain.model import Accepted, Consignment, Refused, Reply
+from hub.domain.conversations import Accepted, Refused, Reply
+from hub.domain.model import Consignment
 from hub.formats import safe_xml
 from hub.partner.adapter_settings import Terms
 from hub.security import signing, wss_verify

@@ -19,9 +19,9 @@ import adapters
 from adapters.mail import Mail, opening, parts
 from adapters.mail.addresses import Addresses, MailUnusable
 from adapters.mail.parts import MailSplitter
-from hub.domain.model import Accepted, Collected, Refused, Reply, Request, Unavailable
+from hub.domain.conversations import Accepted, Collected, Refused, Reply, Request, Unavailable
 from hub.partner.adapter_settings import Terms
-from hub.security.certificates import Anchors
+from hub.security.anchors import Anchors
 from hub.security.signing import sign_packet
 from tests import packets, pki
 from tests.effort import run_within

@@ -8,7 +8,7 @@ import pytest
 
 import adapters
 from adapters.ngsp import services
-from hub.domain.model import Answer, Query, Refused, Unavailable
+from hub.domain.conversations import Answer, Query, Refused, Unavailable
 from hub.partner.adapter_settings import Terms
 from hub.services.lookups import operations
 from tests.offices import hold, opened

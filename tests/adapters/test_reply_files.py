@@ -8,7 +8,7 @@ import pytest
 
 import adapters
 from hub.delivery import file_transport
-from hub.domain.model import Arrival, Collected, Collector, Judged, Unavailable
+from hub.domain.conversations import Arrival, Collected, Collector, Judged, Unavailable
 from hub.partner.adapter_settings import Terms
 from tests.pki import NOW, partner
 

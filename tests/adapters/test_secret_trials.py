@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import adapters
-from hub.domain.model import Reply, Request, Unavailable
+from hub.domain.conversations import Reply, Request, Unavailable
 from hub.partner.adapter_settings import Terms
 from hub.partner.secret_trials import SecretTrial, SecretTrier
 from tests.pki import NOW, partner

@@ -10,19 +10,9 @@ import pytest
 from lxml import etree
 
 import adapters
+from hub.domain.conversations import Accepted, Arrival, Collector, Judged, Postponed, Query, Refused, Reply, Unavailable
 from hub.domain.errors import ConfigurationFault
-from hub.domain.model import (
-    Accepted,
-    Arrival,
-    Collector,
-    Judged,
-    Postponed,
-    Problem,
-    Query,
-    Refused,
-    Reply,
-    Unavailable,
-)
+from hub.domain.model import Problem
 from hub.formats.spool import Drawer, Octets
 from hub.formats.streamed_xml import Load, Loads
 from hub.partner.adapter_settings import AdapterNotes, Terms

@@ -11,20 +11,8 @@ from hypothesis import strategies as st
 
 import adapters
 from adapters.vxp import answers, signing
-from hub.domain.model import (
-    Accepted,
-    Answer,
-    Arrival,
-    Collected,
-    Consignment,
-    Judged,
-    Message,
-    MessageState,
-    Problem,
-    Refused,
-    Reply,
-    Unavailable,
-)
+from hub.domain.conversations import Accepted, Answer, Arrival, Collected, Judged, Refused, Reply, Unavailable
+from hub.domain.model import Consignment, Message, MessageState, Problem
 from hub.partner.adapter_settings import AdapterNotes, Terms
 from lienthong_demo.plan import packets
 from tests.pki import NOW, partner

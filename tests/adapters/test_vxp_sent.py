@@ -7,7 +7,7 @@ import pytest
 
 from adapters.vxp.answers import VxpAnswer
 from adapters.vxp.sent import find_sent_ids, read_vxp_sent_items
-from hub.domain.model import Accepted, LaterFailure, LaterFailures, Postponed, Unavailable
+from hub.domain.conversations import Accepted, LaterFailure, LaterFailures, Postponed, Unavailable
 from hub.partner.adapter_settings import AdapterNotes
 from tests.adapters.test_vxp import asked, bad, consignment, good
 from tests.adapters.test_vxp import axis as axis_of

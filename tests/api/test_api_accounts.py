@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from hub.api.table import OPERATIONS
 from hub.operations.accounts import tokens
 from hub.operations.accounts.permissions import Permission, Role
-from hub.security.certificates import Anchors, hash_certificate
+from hub.security.anchors import Anchors
+from hub.security.certificates import hash_certificate
 from hub.store import transactions
 from hub.store.tables import metadata
 from tests import pki

@@ -3,7 +3,7 @@
 import pytest
 
 from hub.edxml import editable
-from hub.journal.replays import replay_plans
+from hub.journal.replays import plan_rows
 from hub.operations.accounts.permissions import Permission
 from hub.store import transactions
 from tests.api_callers import Program
@@ -39,7 +39,7 @@ def test_a_corrected_packet_is_planned_once_under_its_key(town, program, origina
     assert program.post(f"/replays/{plan['id']}/start").status == 200
     assert program.said["state"] == "running", "the service of a node carries it out"
     with transactions.read_transaction(town.engine) as tx:
-        assert replay_plans.list_active_plans(tx) == [plan["id"]]
+        assert plan_rows.list_active_plans(tx) == [plan["id"]]
 
 
 def test_what_is_wrong_with_the_packet_is_named(program, original):

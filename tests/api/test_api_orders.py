@@ -8,7 +8,7 @@ import pytest
 from hub.api import idempotency, partners
 from hub.config.values import ReplaySettings
 from hub.domain.model import AfterGiveUp, DeliveryState
-from hub.journal.queue import deliveries
+from hub.journal.queue import delivery_ends
 from hub.store import transactions
 from tests.api.test_api_reading import give_partners
 from tests.api_callers import Program, make_token
@@ -171,7 +171,7 @@ def test_resuming_a_partner_takes_up_what_is_suspended(town, program, monkeypatc
         town.take(number)
     with transactions.write_transaction(town.engine) as tx:
         now, wait = town.now + timedelta(hours=1), timedelta(minutes=1)
-        count = deliveries.expire_deliveries(tx, "vpub", now, wait, "down", then=AfterGiveUp.WAIT)
+        count = delivery_ends.expire_deliveries(tx, "vpub", now, wait, "down", then=AfterGiveUp.WAIT)
     assert count >= 5
     program.post("/partners/vpub/resume", {"reason": "xong"}, key="r1")
     assert program.said["changed"]

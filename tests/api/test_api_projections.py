@@ -13,7 +13,7 @@ from hub.api.schemas import At, Projected, SchemaCollection, find_path, list_fie
 from hub.api.table import OPERATIONS
 from hub.language.languages import Language
 from hub.language.phrases import phrase
-from hub.workload.unit_report import ReportSources
+from hub.workload.report_sources import ReportSources
 
 
 @attrs.frozen

@@ -10,9 +10,10 @@ from hub.api.operation import FILE_TYPE
 from hub.api.service import BODY, FILE
 from hub.domain.errors import SENTENCES
 from hub.journal import blobs
-from hub.journal.searching import search
+from hub.journal.searching import message_reading
 from hub.operations.accounts.permissions import Permission
-from hub.security.certificates import Anchors, hash_certificate
+from hub.security.anchors import Anchors
+from hub.security.certificates import hash_certificate
 from hub.store import transactions
 from tests import pki
 from tests.api_callers import Program
@@ -77,7 +78,7 @@ def test_from_the_closed_numbers_to_the_signed_report(town, program):
     (revision,) = program.said["revisions"]
     assert (program.said["step"], revision["state"], revision["signing"]["message"]) == ("signed", "signed", message)
     with transactions.read_transaction(town.engine) as tx:
-        assert blobs.read_blob(tx, search.read_message(tx, message).sha256) == signed
+        assert blobs.read_blob(tx, message_reading.read_message(tx, message).sha256) == signed
     assert [each["by"] for each in town.told("report-closed", "report-signed")] == ["an/bao-cao"] * 2
     town.take(2, at=INSIDE)
     assert close(program)["behind"]

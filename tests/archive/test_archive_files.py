@@ -328,12 +328,12 @@ def test_what_takes_little_in_the_file_and_much_in_memory_is_not_read(sealed, tm
         members[next(name for name in members if name.startswith("messages/"))] = bomb
 
     path = forged(sealed, tmp_path / "bomb.zip", change)
-    monkeypatch.setattr("hub.keeping.archive.reading.json.loads", Mock(side_effect=AssertionError("it is read")))
+    monkeypatch.setattr("hub.keeping.archive.archived.json.loads", Mock(side_effect=AssertionError("it is read")))
     assert "archive" in wrong(path)
 
 
 def test_a_seal_of_an_unknown_authority_is_none(sealed):
-    from hub.security.certificates import Anchors
+    from hub.security.anchors import Anchors
     from tests import pki
 
     other = attrs.evolve(TRUST, anchors=Anchors([pki.authority("another").certificate]))

@@ -11,11 +11,11 @@ from structlog.testing import capture_logs
 from hub.domain.model import DeliveryState
 from hub.journal import blobs, events, messages
 from hub.journal.queue import claims
-from hub.journal.replays import replay_plans
+from hub.journal.replays import plan_rows, replay_plans
 from hub.journal.replays.replay import ReplayChoice
 from hub.journal.replays.replay_rules import PlanEvent, PlanState
-from hub.journal.searching import search
-from hub.journal.searching.search import MessageFilter
+from hub.journal.searching import message_reading
+from hub.journal.searching.message_filter import MessageFilter
 from hub.keeping import integrity
 from hub.keeping.archive import opening, restoring
 from hub.keeping.archive.catalogue import ArchiveAbsent
@@ -70,7 +70,7 @@ def ordered(engine, *ids):
 
 def test_it_is_brought_back_sent_again_and_counts_nothing_twice(engine, tmp_path):
     ids = live(engine, 3)
-    counted, before = read(engine, facts), read(engine, search.read_stored_receipt, ids[1])
+    counted, before = read(engine, facts), read(engine, message_reading.read_stored_receipt, ids[1])
     forgotten(engine, tmp_path)
     assert read(engine, facts) == counted
     plan = ordered(engine, ids[1])
@@ -81,11 +81,11 @@ def test_it_is_brought_back_sent_again_and_counts_nothing_twice(engine, tmp_path
     (claimed,) = write(
         engine, claims.claim_deliveries, "vpub", LATER, limit=9, holder="node", lease=timedelta(seconds=60)
     )
-    found = read(engine, search.read_message, ids[1])
+    found = read(engine, message_reading.read_message, ids[1])
     assert hashlib.sha256(read(engine, blobs.read_blob, found.sha256)).hexdigest() == found.sha256
     assert found.subject == "V/v kết nối"
     assert claimed.message == ids[1]
-    assert read(engine, search.read_stored_receipt, ids[1]) == before
+    assert read(engine, message_reading.read_stored_receipt, ids[1]) == before
     told = read(engine, events.read_message_events, ids[1])
     assert [each["event"] for each in told][:2] == ["message-restored", "delivery-replayed"]
     assert (told[0]["by"], told[0]["plan"]) == ("lan", plan.id)
@@ -125,7 +125,7 @@ def with_other_rows(members: dict[str, bytes]) -> None:
 def test_nothing_is_brought_back_from_a_file_that_somebody_changed(here, tmp_path, change):
     """It may have lain on other disks for years: what comes back is sent to partners as the hub's own."""
     (only,) = live(here, 1)
-    found, path = read(here, search.read_message, only), forgotten(here, tmp_path).path
+    found, path = read(here, message_reading.read_message, only), forgotten(here, tmp_path).path
     changed = repacked(path, tmp_path / "changed", change)
     assert changed.read_bytes() != path.read_bytes()
     changed.rename(path)
@@ -140,7 +140,7 @@ def test_nothing_is_brought_back_from_a_file_that_somebody_changed(here, tmp_pat
 
 def test_octets_that_go_while_it_is_brought_back_are_written_again(engine, tmp_path):
     (only,) = live(engine, 1)
-    found = read(engine, search.read_message, only)
+    found = read(engine, message_reading.read_message, only)
     octets = read(engine, blobs.read_blob, found.sha256)
     forgotten(engine, tmp_path)
     write(engine, blobs.keep_blob, found.sha256, octets)  # the message has gone, its octets not yet
@@ -164,14 +164,16 @@ def test_a_large_one_that_is_not_brought_back_to_the_end_is_no_damage(here, tmp_
     for step in restoring.restore_steps(entry_of, only, tmp_path, by="lan", plan=None, now=LATER):
         write(here, step)
     assert read(here, lambda tx: list(integrity.find_content_damage(tx))) == []
-    assert len(read(here, blobs.read_blob, read(here, search.read_message, only).sha256)) == restoring.PIECE + 7
+    assert (
+        len(read(here, blobs.read_blob, read(here, message_reading.read_message, only).sha256)) == restoring.PIECE + 7
+    )
 
 
 def test_octets_stay_that_a_message_of_another_file_was_brought_back_with_meanwhile(engine, tmp_path):
     (first,) = live(engine, 1, content=lambda _number: b"<same/>")
     forgotten(engine, tmp_path)
     (second,) = live(engine, 1, first=5, content=lambda _number: b"<same/>")
-    found = read(engine, search.read_message, second)
+    found = read(engine, message_reading.read_message, second)
     went = sa.update(tables.message).where(tables.message.c.id == second).values(archive=2)
     write(engine, sa.Connection.execute, went)
     unused = write(engine, letting_go.pass_messages, {found.sha256}, "0")[0]
@@ -192,14 +194,14 @@ def test_a_delivery_whose_file_is_away_is_left_alone_and_says_so(here, tmp_path)
         bring_back(here, plan, tmp_path)
     plan = write(here, replay_plans.take_step, plan.id, ROUTES, LATER, approve_over=None)
     assert (plan.state, plan.queued, plan.skipped) == (PlanState.DONE, 0, 1)
-    (item,) = read(here, lambda tx: list(replay_plans.iterate_items(tx, plan.id)))
+    (item,) = read(here, lambda tx: list(plan_rows.iterate_items(tx, plan.id)))
     assert item.why == "archived"
     assert item.delivery.state is DeliveryState.DELIVERED
 
 
 def test_every_archived_message_sent_again_gets_its_old_receipt_no_fact_and_no_delivery(engine, tmp_path):
     ids = live(engine, 4)
-    kept = {each: read(engine, search.read_stored_receipt, each) for each in ids}
+    kept = {each: read(engine, message_reading.read_stored_receipt, each) for each in ids}
     counts = [sa.select(sa.func.count()).select_from(table) for table in (tables.fact, tables.delivery, tables.message)]
     forgotten(engine, tmp_path)
     before = read(engine, lambda tx: [tx.scalar(each) for each in counts])
@@ -236,7 +238,7 @@ def test_the_service_of_a_node_brings_it_back_and_goes_on_without_what_is_away(h
     with capture_logs() as logs:
         node.clock.pump([1.0] * 5)
     _ = node.service.stopService()
-    plan = read(here, replay_plans.read_plan, plan.id)
+    plan = read(here, plan_rows.read_plan, plan.id)
     assert (plan.state, plan.queued, plan.skipped) == (PlanState.DONE, 2, 2)
     assert {each["message"] for each in logs if each["event"] == "archive-absent"} == set(first)
     assert not [each for each in logs if each["event"] == "replays-wait"]

@@ -14,13 +14,13 @@ from hub.domain.ids import make_id
 from hub.domain.model import Event
 from hub.journal import blobs, events, messages, unit_registry
 from hub.journal.queue import deliveries, exchanges
-from hub.journal.searching import search
+from hub.journal.searching import message_filter, message_reading, search
 from hub.keeping import integrity
 from hub.keeping.archive import opening, restoring
 from hub.keeping.archive.catalogue import ArchiveAbsent
 from hub.keeping.archive.retention import RetentionRun, make_setting
 from hub.store import tables, transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from hub.workload import evidence_file, unit_report
 from tests import evidencing, letting_go
 from tests.archiving import HUB, LATER, THEN, TRUST, chain, forgotten, live, wrong
@@ -36,11 +36,11 @@ GONE = NOW + timedelta(days=900)
 
 def read_all(tx, kept, message):
     """Return everything that pages and commands read of one message."""
-    found = search.read_message(kept, message)
+    found = message_reading.read_message(kept, message)
     attempts = exchanges.read_attempts(kept, message)
     return (
         found,
-        search.read_stored_receipt(kept, message),
+        message_reading.read_stored_receipt(kept, message),
         events.read_message_events(kept, message),
         deliveries.read_message_deliveries(kept, message),
         attempts,
@@ -140,7 +140,7 @@ def test_the_evidence_of_a_report_holds_after_its_messages_went(engine, tmp_path
 
 def search_ids(engine):
     with transactions.read_transaction(engine) as tx:
-        return [each.id for each in search.find_messages(tx, search.MessageFilter())]
+        return [each.id for each in search.find_messages(tx, message_filter.MessageFilter())]
 
 
 def test_a_file_that_is_away_is_named(here, tmp_path):
@@ -160,7 +160,7 @@ def test_octets_that_a_newer_message_shares_are_read_from_the_journal(here, tmp_
     record = forgotten(here, tmp_path / "archive")
     (newer,) = live(here, 1, first=5, content=lambda _number: b"<same/>")
     with transactions.read_transaction(here) as tx:
-        digest = search.read_message(tx, newer).sha256
+        digest = message_reading.read_message(tx, newer).sha256
         (older,) = record.messages
         (tmp_path / "archive" / record.path.name).unlink()
         assert b"".join(opening.read_kept_octets(tx, older, digest, tmp_path / "archive")) == b"<same/>"

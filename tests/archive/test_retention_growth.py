@@ -12,9 +12,10 @@ import attrs
 import pytest
 import sqlalchemy as sa
 
+from hub.domain.conversations import Reply, Request
 from hub.domain.ids import make_id
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
-from hub.domain.model import DeliveryState, Reply, Request
+from hub.domain.model import DeliveryState
 from hub.journal import blobs, events, messages
 from hub.journal.queue import claims
 from hub.journal.queue.claims import AttemptExchange

@@ -15,11 +15,11 @@ from hub.config.upkeep.retention import RetentionSettings
 from hub.domain.ids import make_id
 from hub.domain.model import DeliveryState, Event, MessageState, PacketKind, Problem, ResponseFor
 from hub.journal import blobs, events, messages
-from hub.journal.decisions import MessageEntry, RecordedMessage
+from hub.journal.effects import MessageEntry, RecordedMessage
 from hub.journal.fact_reading import fact_rows
 from hub.journal.nodes import Node, record_heartbeat
-from hub.journal.queue import deliveries
-from hub.journal.searching import search
+from hub.journal.queue import deliveries, delivery_ends
+from hub.journal.searching import message_reading
 from hub.keeping import integrity
 from hub.keeping.archive import catalogue, restoring
 from hub.keeping.archive.catalogue import ArchiveAbsent
@@ -28,7 +28,7 @@ from hub.keeping.archive.retention import RetentionHeld, RetentionRun, make_sett
 from hub.keeping.retention import parts
 from hub.keeping.retention.parts import PartEvent, PartState
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from hub.store.tables import closing_draft, content, delivery, event, message, metadata
 from tests import letting_go
 from tests.archiving import HUB
@@ -391,7 +391,7 @@ class Province:
     def give_up(self) -> None:
         with transactions.write_transaction(self.engine) as tx:
             for each in self.some(DeliveryState.WAITING, DeliveryState.SUSPENDED):
-                deliveries.give_up_delivery(tx, each, reason="x", by="an", now=self.now)
+                delivery_ends.give_up_delivery(tx, each, reason="x", by="an", now=self.now)
 
     def replay(self) -> None:
         ended = [(each, DeliveryState.HELD) for each in self.some(DeliveryState.DEAD)]
@@ -442,7 +442,7 @@ class Province:
         with transactions.read_transaction(self.engine) as tx:
             assert list(integrity.find_chain_damage(tx)) == []
             assert list(integrity.find_content_damage(tx)) == []
-            kept = {name: search.read_stored_receipt(tx, name) for name in self.sent}
+            kept = {name: message_reading.read_stored_receipt(tx, name) for name in self.sent}
         assert kept == {name: made.receipt for name, (made, _) in self.sent.items()}
         for made, taken in self.sent.values():
             check_repetition(self.engine, made, taken)

@@ -15,7 +15,7 @@ from hub.keeping.archive.retention_service import RetentionService
 from hub.keeping.retention import disk_budget, parts
 from hub.keeping.retention.parts import PartState
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from hub.store.tables import closing_draft, content, journal_size
 from tests.archive.test_retention_run import SETTINGS, THEN, prepared, whole
 from tests.archiving import HUB

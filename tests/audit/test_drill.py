@@ -10,9 +10,11 @@ import attrs
 import pytest
 import sqlalchemy as sa
 
+from hub.audit.drill.compared_columns import COUNTED, SUMS
 from hub.audit.drill.comparing import Reconciled
+from hub.audit.drill.desk import SentStep
 from hub.audit.drill.drawing import draw_plan, find_period, make_units, name_drill
-from hub.audit.drill.expecting import COUNTED, FORMS, SUMS, SentStep, expect_numbers
+from hub.audit.drill.expecting import FORMS, expect_numbers
 from hub.audit.drill.plan import Does, PlanUnreadable, Trap, list_traps, read_plan, write_plan
 from hub.audit.drill.protocol import DrillRecord, sign_protocol
 from hub.audit.sealed_file import audit_file
@@ -20,9 +22,9 @@ from hub.intake import admission
 from hub.journal import decisions, facts
 from hub.journal.queue import deliveries
 from hub.journal.sequels import corrected_figures
-from hub.report.counting import counting, family, posting
+from hub.report.counting import column_rules, counting, family, posting
 from hub.report.form.book import read_shipped_book
-from hub.report.form.form import ColumnKind, Timing
+from hub.report.form.column import ColumnKind, Timing
 from hub.report.form.workdays import Workdays
 from hub.report.glance.sheet import list_province_family
 from hub.report.signed.sealed import read_sealed_report
@@ -165,14 +167,15 @@ def shifted(days: int) -> Callable[[pytest.MonkeyPatch], None]:
         by = timedelta(days=days)
         timing = Timing.of
         patch.setattr(Timing, "of", lambda day, due: timing(day, due and due + by))
-        patch.setattr(counting, "_is_passed", lambda due, day: due is not None and due + by < day)
+        for module in (counting, column_rules):
+            patch.setattr(module, "is_date_passed", lambda due, day: due is not None and due + by < day)
 
     return mutate
 
 
 def by_receipt_of_the_hub(patch: pytest.MonkeyPatch) -> None:
     """Count a result when the hub heard of it, not on its day."""
-    for module in (counting, posting):
+    for module in (column_rules, posting):
         patch.setattr(module, "find_fact_time", lambda _form, fact: fact.at)
 
 
@@ -195,7 +198,7 @@ def without_order(patch: pytest.MonkeyPatch) -> None:
         rank = {name for step in form.steps for name in step}
         return max((fact for fact in history if fact.milestone in rank), key=lambda fact: fact.at, default=None)
 
-    patch.setattr(counting, "find_reached_fact", last)
+    patch.setattr(column_rules, "find_reached_fact", last)
 
 
 COUNTING_MUTATIONS = [

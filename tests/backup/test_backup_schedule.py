@@ -24,7 +24,7 @@ from hub.keeping.backups.due import DueBackup
 from hub.keeping.backups.schedule import BackupProcess, BackupSchedule
 from hub.security import age_files
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from tests import homes
 
 DAY = timedelta(days=1)

@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import Owner
 from hub.journal import events, messages
-from hub.journal.decisions import RecordedMessage
+from hub.journal.effects import RecordedMessage
 from hub.keeping import backup_runs, eras
 from hub.keeping.backups import claims, following, lineage, witness
 from hub.keeping.backups.following import WitnessFollower
@@ -29,7 +29,9 @@ from hub.keeping.backups.witness import Witness, WitnessLine
 from hub.keeping.eras import EraBeginning, KnownReceipt
 from hub.node import check
 from hub.store import transactions
-from hub.store.group_commit import Database, InlineDatabase, commit_steps
+from hub.store.batch_commit import commit_steps
+from hub.store.group_commit import Database
+from hub.store.inline_database import InlineDatabase
 from hub.store.tables import event, event_index, message
 from tests import databases, homes
 from tests.backup.test_backup_files import Backed, backed  # noqa: F401 - the fixture

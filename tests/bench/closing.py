@@ -31,7 +31,7 @@ from hub.security.attesting import AttestationTrust
 from hub.security.certificates import Identity
 from hub.store import transactions
 from hub.store.tables import closed_row, fact, unit, write_instant
-from hub.workload import attestations, closing, unit_report
+from hub.workload import attestations, closing, closing_plan, unit_report
 from lienthong_demo.run import postgres
 from tests import pki
 
@@ -183,7 +183,7 @@ def close(url: str, text: str, keys: tuple[Path, Path], done: "multiprocessing.Q
     writing: list[float] = []
     rows = 0
     period = parse_period(text)
-    now = closing.find_earliest_closing_time(period)
+    now = closing_plan.find_earliest_closing_time(period)
     for name in sorted({form.id for form in chosen.forms if form.service}):
         begun = time.perf_counter()
         with transactions.write_transaction(engine) as tx:

@@ -25,8 +25,7 @@ from hub.report.form.period import parse_period
 from hub.store import transactions
 from hub.store.tables import closed_row, glance_sheet, unit
 from hub.store.tables import closing as table
-from hub.workload import closing as hub_closing
-from hub.workload import glance_rows
+from hub.workload import closing_plan, glance_rows
 from hub.workload.glance import glance_counting
 from tests.bench import closing
 from tests.bench.run import Run
@@ -104,7 +103,7 @@ def _write_closings(engine: sa.Engine) -> None:
         for form in (form for form in book.forms if form.id in CLOSED):
             keys = [column.key for column in form.columns if column.kind in COUNTING]
             for month in map(parse_period, parse_period(closing.YEAR).months[:-1]):
-                at = hub_closing.find_earliest_closing_time(month)
+                at = closing_plan.find_earliest_closing_time(month)
                 named = {"form": form.id, "period": month.text}
                 more = {"closed_at": at, "closed_by": "bench", "definition": form.written, "sha256": "0" * 64}
                 tx.execute(sa.insert(table), [named | {"first_day": month.first, "last_day": month.last} | more])

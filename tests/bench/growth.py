@@ -18,7 +18,7 @@ from hub.journal import unit_registry
 from hub.journal.queue import claims
 from hub.journal.queue.claims import AttemptExchange
 from hub.journal.searching import search, search_index
-from hub.journal.searching.search import MessageFilter
+from hub.journal.searching.message_filter import MessageFilter
 from hub.operations.messages import message_list
 from hub.store import transactions
 from tests.bench import calls, intake, journals, processes

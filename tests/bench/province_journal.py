@@ -23,14 +23,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from hub.domain import search_terms
+from hub.domain.conversations import Reply, Request
 from hub.domain.failure_causes import find_cause
 from hub.domain.ids import make_first_id, read_moment
-from hub.domain.model import Reply, Request, Unit, UnitMark
+from hub.domain.model import Unit, UnitMark
 from hub.journal import blobs, event_index, unit_registry
 from hub.journal.replays import replay_plans
 from hub.journal.replays.replay import ReplayChoice
 from hub.journal.replays.replay_rules import ItemState, PlanState
-from hub.journal.searching.search import MessageFilter
+from hub.journal.searching.message_filter import MessageFilter
 from hub.partner.kept_exchange import keep_exchange
 from hub.store import transactions
 from hub.store.tables import event, exchange, replay_item, replay_plan, search_posting, search_progress, write_instant

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from hub.domain.model import Unit
 from hub.journal import unit_registry
-from hub.journal.searching import search
+from hub.journal.searching import message_reading
 from hub.language.languages import Language
 from hub.report.counting.dates import find_day_begin
 from hub.report.form.period import parse_period
@@ -34,7 +34,7 @@ from hub.report.output import formats
 from hub.store import transactions
 from hub.store.tables import fact, write_instant
 from hub.workload import facts_behind, unit_report
-from hub.workload.unit_report import ReportSources
+from hub.workload.report_sources import ReportSources
 from lienthong_demo.run import postgres
 from tests.bench import closing
 
@@ -169,7 +169,7 @@ def _page(column: str) -> Callable[[transactions.Transaction, ReportSources], ob
 def _file(kind: str) -> Callable[[transactions.Transaction, ReportSources], object]:
     def write_file(tx: transactions.Transaction, asked: ReportSources) -> object:
         with facts_behind.open_evidence_to_list(asked, NOW) as found:
-            lines = search.NamedLines(tx, found.lines)
+            lines = message_reading.NamedLines(tx, found.lines)
             return len(formats.write_report(kind, found.report, asked.names, lines, Language.VI, None))
 
     return write_file

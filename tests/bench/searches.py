@@ -17,7 +17,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from hub.journal.searching import search
-from hub.journal.searching.search import MessageFilter
+from hub.journal.searching.message_filter import MessageFilter
 from hub.store import transactions
 from lienthong_demo.run import postgres
 from tests.bench import province_journal

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from hub.cli import lienthong
 from hub.cli.units import fetch
-from hub.domain.model import Refused, Unavailable
+from hub.domain.conversations import Refused, Unavailable
 from tests import homes
 
 ROWS = [

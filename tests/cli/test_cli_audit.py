@@ -15,7 +15,8 @@ from hub.cli import lienthong
 from hub.cli.audit import audit as commands
 from hub.cli.documents_client import HubUnavailable, load_shipped_contract
 from hub.domain.errors import CallRefused
-from hub.security.certificates import Anchors, Identity, Purpose
+from hub.security.anchors import Anchors, Purpose
+from hub.security.certificates import Identity
 from hub.store import transactions
 from hub.units.units_csv import read_units_csv
 from tests import databases, drilling, pki

@@ -12,7 +12,7 @@ from hub.config import read_config
 from hub.domain.model import DeliveryState, Problem
 from hub.journal import blobs, messages
 from hub.journal.fact_reading import fact_rows
-from hub.journal.searching import search
+from hub.journal.searching import message_reading
 from hub.operations.accounts.permissions import Role
 from hub.security import signing
 from hub.store import transactions
@@ -108,7 +108,7 @@ def test_the_signature_of_the_sender_gives_way_to_that_of_the_hub(home, send):
     assert signing.remove_signatures(signed) == PACKET
     (sent,) = rows(send(signed.replace(b"Paper>0", b"Paper>1"), "--yes", "--json"))
     engine = engine_of(home)
-    kept = read(engine, blobs.read_blob, read(engine, search.read_message, sent["corrected"]).sha256)
+    kept = read(engine, blobs.read_blob, read(engine, message_reading.read_message, sent["corrected"]).sha256)
     assert kept.count(b"<ds:Signature ") == 1
 
 

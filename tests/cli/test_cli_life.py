@@ -10,8 +10,9 @@ from click.testing import CliRunner, Result
 
 from hub.cli import lienthong
 from hub.config import read_config
+from hub.domain.conversations import Reply, Request
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
-from hub.domain.model import DeliveryState, Reply, Request
+from hub.domain.model import DeliveryState
 from hub.journal import messages
 from hub.journal.queue import claims
 from hub.journal.queue.claims import AttemptExchange

@@ -8,7 +8,7 @@ import pytest
 
 from hub.cli.partner.mapping_skeleton import renew_mapping, write_mapping
 from hub.partner.mapping_check import find_mapping_mistakes
-from hub.partner.soap_mapping import read_mapping
+from hub.partner.mapping_reading import read_mapping
 from hub.soap.wsdl_fields import describe_operations, list_ports
 from hub.soap.wsdl_gathering import gather_wsdl
 from tests.conftest import ROOT

@@ -15,7 +15,7 @@ from hub.domain.ids import make_id
 from hub.domain.local_time import find_local_day
 from hub.domain.model import DeliveryState, Event, Fact
 from hub.journal import events, facts, unit_registry
-from hub.journal.queue import deliveries
+from hub.journal.queue import deliveries, delivery_ends
 from hub.journal.sequels import handovers
 from hub.keeping import dossier_moves
 from hub.operations.accounts import users
@@ -170,7 +170,7 @@ def test_a_deed_that_has_begun_is_undone_and_what_is_open_or_on_its_way_is_given
         (ended,) = handovers.list_handovers(tx, today, Estate.DOSSIERS)[Estate.DOSSIERS]
         assert dossier_moves.move_dossiers(tx, ended, ["D1"], NOW) == 1
         elsewhere = Route("H55.44", "vpub", "H55.44", DeliveryState.WAITING, "H55.41")
-        assert deliveries.hand_over_deliveries(tx, {"H55.41": elsewhere}, (), NOW) == 1
+        assert delivery_ends.hand_over_deliveries(tx, {"H55.41": elsewhere}, (), NOW) == 1
     (undone,) = lines(typed("units", "merge", "--undo", deed["deed"], "--json"))
     assert undone == {
         "deed": deed["deed"],

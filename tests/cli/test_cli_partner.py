@@ -19,7 +19,7 @@ from hub.config.editing import FileEdit, write_edits
 from hub.journal import event_index, messages
 from hub.journal.event_index import EventFilter
 from hub.journal.replays import replay
-from hub.journal.searching.search import MessageFilter
+from hub.journal.searching.message_filter import MessageFilter
 from hub.runtime import pidfile
 from hub.runtime.pidfile import ReloadVerdict
 from hub.security import sample_pki

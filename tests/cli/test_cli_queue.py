@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from hub.domain.conversations import Unavailable
 from hub.domain.ids import make_id
-from hub.domain.model import AfterGiveUp, DeliveryState, Event, Unavailable
+from hub.domain.model import AfterGiveUp, DeliveryState, Event
 from hub.journal import events, messages
-from hub.journal.queue import claims, deliveries, partner_state
-from hub.journal.searching import search
+from hub.journal.queue import claims, deliveries, delivery_ends, partner_state
+from hub.journal.searching import message_filter, search
 from hub.partner import circuit_breaker
 from hub.partner.policy import Policy
 from hub.store import transactions
@@ -85,7 +86,7 @@ def test_resume_takes_up_what_is_suspended(home, type_):
     with transactions.write_transaction(engine_of(home)) as tx:
         now = datetime.now(UTC)
         wait, then = timedelta(seconds=1), AfterGiveUp.PAUSE
-        assert deliveries.expire_deliveries(tx, "vpub", now, wait, "connection refused", then=then) == 2
+        assert delivery_ends.expire_deliveries(tx, "vpub", now, wait, "connection refused", then=then) == 2
     assert states(home) == [DeliveryState.SENDING, DeliveryState.SUSPENDED, DeliveryState.SUSPENDED]
     row = next(json.loads(line) for line in type_("status", "--json").stdout.splitlines() if '"vpub"' in line)
     assert (row["suspended"], row["dead"], "suspended" in row["concerns"]) == (2, 0, True)
@@ -155,7 +156,7 @@ def test_a_refused_call_is_looked_at_by_the_id_that_its_caller_quotes(home, type
     said = {"partner": "sotttt", "operation": "GetDocument", "code": "document-not-found", "tracking": tracking}
     with transactions.write_transaction(engine_of(home)) as tx:
         events.append_events(tx, Event("call-refused", NOW, None, None, said))
-        (first, *_) = search.find_messages(tx, search.MessageFilter())
+        (first, *_) = search.find_messages(tx, message_filter.MessageFilter())
     for verb in (("trace", tracking), ("show", tracking), ("messages", "--tracking", tracking)):
         told = type_(*verb)
         assert (told.exit_code, "document-not-found" in told.stdout) == (0, True), verb

@@ -13,7 +13,7 @@ from click.testing import Result
 from hub.cli.replays.commands import replays
 from hub.domain.model import DeliveryState
 from hub.journal.fact_reading import fact_rows
-from hub.journal.replays import replay_plans
+from hub.journal.replays import plan_rows, replay_plans
 from hub.journal.replays.replay_rules import PlanEvent
 from hub.operations.accounts import users
 from hub.operations.accounts.permissions import Role
@@ -133,7 +133,7 @@ def test_a_large_plan_awaits_another_person(home, type_, monkeypatch):
     account(home, "binh", Role.APPROVER, ("vpub",))
     assert rows(type_("replays", "approve", plan, "--json"))[0]["approved_by"] == "binh"
     made = run(
-        engine_of(home), read(engine_of(home), replay_plans.read_plan, plan), now=datetime.now(UTC) + timedelta(days=1)
+        engine_of(home), read(engine_of(home), plan_rows.read_plan, plan), now=datetime.now(UTC) + timedelta(days=1)
     )
     assert made.queued == 3
 

@@ -5,7 +5,7 @@ from datetime import date
 
 import pytest
 
-from hub.cli.partner import simulate
+from hub.cli.partner import simulate, simulated_calls
 from hub.cli.screen import FAILED, NOT_FOUND, OK, PARTLY, UNAVAILABLE, USAGE
 from hub.domain.model import Problem
 from hub.edxml import packet
@@ -104,7 +104,7 @@ def test_the_exit_code_says_how_it_went(failed, sent, code):
         tally.count_sent(outcomes[each])
     for each in failed:
         tally.failed[each] += 1
-    assert simulate._choose_exit_code(tally) == code
+    assert simulated_calls.choose_exit_code(tally) == code
 
 
 def call(answer, received, *, again=False):
@@ -133,5 +133,5 @@ REFUSED = ReceivedCall(failed=CallCheck.SIGNATURE, problems=(Problem("unsigned",
 )
 def test_a_call_is_said_in_one_line(monkeypatch, told, said):
     monkeypatch.setenv("LANG", "en_US.UTF-8")
-    assert simulate._say_call(told) == said
-    assert simulate._write_call(told)["number"] == 7
+    assert simulated_calls.say_simulated_call(told) == said
+    assert simulated_calls.write_simulated_call(told)["number"] == 7

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 import adapters.ngsp
 from hub.cli import lienthong
 from hub.cli.partner import tried_secrets
-from hub.domain.model import Reply, Request
+from hub.domain.conversations import Reply, Request
 from hub.runtime.http_client import Unreachable
 from tests import homes
 

@@ -17,7 +17,7 @@ from hub.domain.model import DeliveryState, Event, MessageState, Receive
 from hub.intake import grants
 from hub.journal import events, messages
 from hub.journal.replays import replay
-from hub.journal.searching import search
+from hub.journal.searching import message_filter
 from hub.language.catalogues import say_both
 from hub.language.fields import read_field_names
 from hub.language.terms import read_terms
@@ -48,7 +48,7 @@ def home(tmp_path_factory) -> Path:
     with transactions.write_transaction(engine) as tx:
         for number in (1, 2):
             messages.record_message(tx, entry(document(document_id=f"D{number}"), number, at=NOW), ROUTES)
-        plan = replay.plan_give_up(tx, search.MessageFilter(ids=("m1",)))
+        plan = replay.plan_give_up(tx, message_filter.MessageFilter(ids=("m1",)))
         dead = [delivery for _, delivery in plan.moves]
         replay.give_up_deliveries(tx, dead, reason="gửi nhầm", by="an", now=NOW)
         first = dead[0].message

@@ -12,7 +12,7 @@ import pytest
 
 from hub.cli.partner import call
 from hub.config import read_config
-from hub.domain.model import Reply, Request
+from hub.domain.conversations import Reply, Request
 from hub.journal import event_index
 from hub.journal.event_index import EventFilter
 from hub.partner.partner_calls import PartnerOperation

@@ -23,9 +23,10 @@ from hub.console.keeping.backups_page import SeenFolder, look_at_folder
 from hub.console.keeping.retention_page import SeenArchives, look_for_archives
 from hub.console.keeping.upgrades_page import look_for_copies
 from hub.domain.alert_severity import AlertSeverity
+from hub.domain.conversations import Reply, Request
 from hub.domain.ids import make_first_id
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
-from hub.domain.model import DeliveryState, Event, Fact, Problem, Reply, Request, Unit
+from hub.domain.model import DeliveryState, Event, Fact, Problem, Unit
 from hub.edxml.sample import make_sample_packet
 from hub.formats.spool import Octets
 from hub.journal import events, facts, messages, nodes, unit_registry
@@ -34,7 +35,7 @@ from hub.journal.queue.claims import AttemptExchange
 from hub.journal.replays import replay_plans
 from hub.journal.replays.replay import ReplayChoice
 from hub.journal.replays.replay_rules import PlanState
-from hub.journal.searching.search import MessageFilter
+from hub.journal.searching.message_filter import MessageFilter
 from hub.keeping import backup_runs, eras, hub_alerts
 from hub.keeping.backups.claims import EraClaim
 from hub.keeping.backups.witness import WitnessSize

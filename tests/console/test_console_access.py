@@ -19,9 +19,9 @@ from hub.domain.model import DeliveryState, Event, Problem, Receive
 from hub.edxml.sample import make_sample_packet
 from hub.formats.spool import Octets
 from hub.journal import events, messages
-from hub.journal.replays import replay_plans
+from hub.journal.replays import plan_rows, replay_plans
 from hub.journal.replays.replay import ReplayChoice
-from hub.journal.searching.search import MessageFilter
+from hub.journal.searching.message_filter import MessageFilter
 from hub.monitoring.integration import kit, samples
 from hub.operations.accounts.permissions import Role
 from hub.store import transactions
@@ -300,7 +300,7 @@ def test_every_form_is_taken_from_its_roles_and_limits_alone(stage: Stage, role:
             if limit not in OF_NO_UNIT or role not in roles:
                 assert post(f"/replays/{stage.plan}", do=what) == 404, (*case, what)
     with transactions.read_transaction(town.engine) as tx:
-        assert replay_plans.read_plan(tx, stage.plan).state == "planned"
+        assert plan_rows.read_plan(tx, stage.plan).state == "planned"
 
 
 def test_a_limited_plan_chooses_what_its_maker_sees(stage: Stage) -> None:
@@ -315,7 +315,7 @@ def test_a_limited_plan_chooses_what_its_maker_sees(stage: Stage) -> None:
             plan = replay_plans.take_step(tx, place.rpartition("/")[2], ROUTES, town.now, approve_over=None)
         assert plan is not None
         with transactions.read_transaction(town.engine) as tx:
-            items = list(replay_plans.iterate_items(tx, plan.id))
+            items = list(plan_rows.iterate_items(tx, plan.id))
         assert {each.delivery.partner for each in items} == found, limit
         assert browser.get(place).status == 200
     assert foreign

@@ -22,7 +22,8 @@ from hub.console.edge import _read_form
 from hub.formats.spool import Octets
 from hub.operations.accounts import accounts, passwords, second_factor, tokens
 from hub.operations.accounts.permissions import PERMISSIONS, Permission, Role
-from hub.security.certificates import Anchors, hash_certificate
+from hub.security.anchors import Anchors
+from hub.security.certificates import hash_certificate
 from hub.store import transactions
 from hub.store.tables import metadata
 from hub.web.answering import HEADERS

@@ -12,7 +12,8 @@ from hub.console import edge
 from hub.console.request import SESSION
 from hub.operations.accounts import client_certificates, second_factor
 from hub.security import tls
-from hub.security.certificates import Anchors, hash_certificate
+from hub.security.anchors import Anchors
+from hub.security.certificates import hash_certificate
 from hub.store import transactions
 from tests import pki
 from tests.console_town import Browser

@@ -13,14 +13,14 @@ from hub.domain.model import DeliveryState
 from hub.edxml import editable
 from hub.formats.spool import Octets
 from hub.journal import blobs
-from hub.journal.replays import replay_plans
+from hub.journal.replays import plan_rows, replay_plans
 from hub.journal.replays.replay_rules import PlanState
-from hub.journal.searching import search
+from hub.journal.searching import message_reading
 from hub.operations.accounts.permissions import Role
 from hub.partner.policy import Policy
 from hub.runtime.thread_pool import run_at_once
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from tests.cli.test_cli_corrected import LINE, PACKET, REFUSAL, WRONG
 from tests.console_town import Browser, done
 from tests.journal.test_replay_plans import push
@@ -93,7 +93,7 @@ def test_an_engineer_corrects_what_was_refused(town, original):
     assert post(an, original, GOOD, key="other").status == 422, "it was corrected before"
     assert "an đã sửa trước đó" in an.page
     with transactions.read_transaction(town.engine) as tx:
-        kept = blobs.read_blob(tx, search.read_message(tx, told["corrected"]).sha256)
+        kept = blobs.read_blob(tx, message_reading.read_message(tx, told["corrected"]).sha256)
     assert kept.count(b"<ds:SignatureValue>") == 1
     assert len(town.told("content-opened")) >= 5
 
@@ -190,5 +190,5 @@ def test_the_service_of_a_node_carries_out_what_a_crash_interrupted(town, origin
     for _ in range(2):
         done(service.run_once())
     with transactions.read_transaction(town.engine) as tx:
-        assert replay_plans.read_plan(tx, plan).state is PlanState.DONE
+        assert plan_rows.read_plan(tx, plan).state is PlanState.DONE
     assert (len(town.told("message-corrected")), woken) == (1, [1])

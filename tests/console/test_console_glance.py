@@ -23,7 +23,7 @@ from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period
 from hub.store import transactions
 from hub.store.tables import glance_sheet
-from hub.workload import closing
+from hub.workload import closing_plan
 from hub.workload.spikes import FoundSpikes, make_spikes_event
 from tests import databases, glance_town
 from tests.api_callers import Program
@@ -234,7 +234,7 @@ def test_what_was_unusual_at_the_closing_stands_beside_the_unit_with_its_reason(
     column = {"edoc": "sent_inside", "tonghop": "completed_unmatched"}[form]
     found = FoundSpikes(1, (Spike("H55.41.1", column, 900, 30, 3),))
     with transactions.write_transaction(lived.engine) as tx:
-        at = next(each.closed_at for each in closing.read_closings(tx, "edoc") if each.period.text == "2026-10")
+        at = next(each.closed_at for each in closing_plan.read_closings(tx, "edoc") if each.period.text == "2026-10")
         events.append_events(tx, make_spikes_event("edoc", "2026-10", found, at, "an"))
     page = enter(lived, "*").get(f"/glance/{form}/2026-10?by={by}&class=communes").content.decode()
     marked = re.findall(r'<tr data-unit="([^"]*)">(?:(?!</tr>).)*bất thường', page, re.DOTALL)

@@ -9,8 +9,9 @@ import attrs
 import pytest
 import sqlalchemy as sa
 
+from hub.domain.conversations import Reply, Request
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
-from hub.domain.model import DeliveryState, Event, Problem, Reply, Request
+from hub.domain.model import DeliveryState, Event, Problem
 from hub.edxml.sample import make_sample_packet
 from hub.journal import events, messages
 from hub.journal.queue import claims

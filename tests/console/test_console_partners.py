@@ -26,7 +26,7 @@ from hub.operations.accounts.permissions import Role
 from hub.runtime.pidfile import ReloadVerdict
 from hub.security.certificates import hash_certificate
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from hub.units.live import Live, Setup
 from hub.units.province import Province
 from hub.web.layout import mark_code

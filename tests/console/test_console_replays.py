@@ -8,7 +8,7 @@ import pytest
 
 from hub.config.values import ReplaySettings
 from hub.domain.model import DeliveryState
-from hub.journal.replays import replay_plans
+from hub.journal.replays import plan_rows, replay_plans
 from hub.journal.replays.replay_rules import PlanState
 from hub.operations.accounts.permissions import Role
 from hub.store import transactions
@@ -39,7 +39,7 @@ def signed_in(town, name, role=Role.OPERATOR, address="10.0.0.1"):
 def go_on(town, **said):
     """Take the steps that the service of a node takes."""
     with transactions.write_transaction(town.engine) as tx:
-        for plan in replay_plans.list_active_plans(tx):
+        for plan in plan_rows.list_active_plans(tx):
             while (after := replay_plans.take_step(tx, plan, ROUTES, town.now, approve_over=None)) is not None:
                 if after.state not in (PlanState.PLANNING, PlanState.RUNNING):
                     break
@@ -175,8 +175,8 @@ def test_a_plan_is_made_of_a_search(town, an):
     assert answer.status == 303
     go_on(town)
     with transactions.read_transaction(town.engine) as tx:
-        (plan,) = replay_plans.list_plans(tx, 5)
-        (item,) = replay_plans.list_items(tx, plan.id)
+        (plan,) = plan_rows.list_plans(tx, 5)
+        (item,) = plan_rows.list_items(tx, plan.id)
     assert (plan.chosen, item.message.subject) == (1, "V/v đê điều")
 
 

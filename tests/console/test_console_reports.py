@@ -28,7 +28,7 @@ from hub.report.form.folder import read_form_folder
 from hub.report.form.period import parse_period
 from hub.store import transactions
 from hub.store.tables import delivery
-from hub.workload import closing, facts_behind
+from hub.workload import closing, facts_behind, row_revisions
 from tests.conftest import ROOT
 from tests.console_town import Browser
 from tests.province import NOW
@@ -562,7 +562,9 @@ def revise_mail(town):
         journal_facts.record_facts(tx, [Fact(key="a", at=month.end - timedelta(days=1), amount=2, **said)])
         closing.close_month(tx, read_shipped_book(), "mail", month, month.end + timedelta(days=1), "an")
         journal_facts.record_facts(tx, [Fact(key="b", at=month.end + timedelta(days=2), amount=7, **said)])
-        closing.revise_unit(tx, "mail", "2026-11", "H55.13.1", reason="", by="hub", now=month.end + timedelta(days=3))
+        row_revisions.revise_unit(
+            tx, "mail", "2026-11", "H55.13.1", reason="", by="hub", now=month.end + timedelta(days=3)
+        )
     return late
 
 

@@ -21,7 +21,8 @@ from hub.operations.accounts.users import User
 from hub.operations.reports import standing as console
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period
-from hub.security.certificates import Anchors, hash_certificate
+from hub.security.anchors import Anchors
+from hub.security.certificates import hash_certificate
 from hub.services import list_services
 from hub.services.verdicts import ReportVerdict, write_verdict_message
 from hub.store import transactions

@@ -7,7 +7,7 @@ from adapters.mail import opening, parts
 from adapters.mail.addresses import MailUnusable
 from hub.domain.errors import Rejected
 from hub.domain.model import Problem
-from hub.security.certificates import Anchors
+from hub.security.anchors import Anchors
 from tests import pki
 from tests.pki import NOW
 

@@ -14,9 +14,10 @@ from hub.domain.model import Receive, Unit
 from hub.formats.spool import Drawer, Octets
 from hub.intake import admission, verification
 from hub.intake.verification import Read, VerifiedCall
-from hub.journal.decisions import MessageEntry
+from hub.journal.effects import MessageEntry
 from hub.partner.policy import Policy
-from hub.security.certificates import Anchors, Identity
+from hub.security.anchors import Anchors
+from hub.security.certificates import Identity
 from hub.soap import documents_requests, wsdl
 from hub.soap.attachments import Manner
 from hub.soap.wsdl import Contract

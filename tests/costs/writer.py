@@ -18,7 +18,7 @@ from hub.domain.errors import Rejected
 from hub.domain.model import Receive, Unit
 from hub.intake import admission
 from hub.journal import messages
-from hub.journal.decisions import MessageEntry
+from hub.journal.effects import MessageEntry
 from hub.store import transactions
 from hub.units.province import Province
 from tests import databases

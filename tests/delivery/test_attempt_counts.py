@@ -1,8 +1,9 @@
 """What /metrics tells of delivery: every attempt once, by its outcome, and how long a message took to its recipient."""
 
 from hub.delivery.push_service import RESCUE
+from hub.domain.conversations import Accepted, Request
 from hub.domain.measures import ATTEMPT_SECONDS, ATTEMPTS, DELIVERED_SECONDS, LEASES
-from hub.domain.model import HUB, Accepted, Request
+from hub.domain.model import HUB
 from hub.domain.spans import SpanWork, Tracer, WorkSpan, name_span
 from hub.journal import messages
 from hub.store import transactions

@@ -12,19 +12,20 @@ from twisted.internet.task import Clock
 
 from hub import config
 from hub.delivery.pull_service import CollectionService
+from hub.domain.conversations import Arrival, Collected, Reply, Request, Unavailable
 from hub.domain.lifecycle import SET_ASIDE
-from hub.domain.model import Arrival, Collected, Reply, Request, Unavailable, Unit
+from hub.domain.model import Unit
 from hub.domain.spans import SpanWork, Tracer, WorkSpan, name_span
 from hub.intake.admission import judge_message
 from hub.intake.endpoint import JournalAccess
 from hub.journal import messages as journal_messages
 from hub.journal.queue import collection_rounds
-from hub.journal.searching import search
+from hub.journal.searching import message_filter, search
 from hub.partner.policy import PartnerTransport, Policy
 from hub.runtime.http_client import Unreachable
 from hub.runtime.thread_pool import THRESHOLD, run_at_once
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from hub.store.tables import collection, message
 from hub.units.live import Live, Setup
 from hub.units.province import Province
@@ -211,7 +212,7 @@ def test_a_code_list_is_a_message_that_is_nobodys_work(node):
     node.start()
     assert node.shelf.heard == [("l1", "done"), ("l2", "fail list-unreadable")]
     with transactions.read_transaction(node.engine) as tx:
-        taken, refused = sorted(search.find_messages(tx, search.MessageFilter()), key=lambda each: each.state)
+        taken, refused = sorted(search.find_messages(tx, message_filter.MessageFilter()), key=lambda each: each.state)
     assert has_id_of_its_time(taken)
     assert has_id_of_its_time(refused)
     assert (taken.service, taken.kind, taken.subject, taken.sender) == ("categories", "LayDanhSachTTHC", "1 mục", None)

@@ -10,11 +10,12 @@ from twisted.internet.defer import Deferred
 import adapters
 from hub.delivery import push_service
 from hub.delivery.push_service import AHEAD, DRAIN, QUICK, RESCUE, STALE
-from hub.domain.model import Accepted, DeliveryState, Reply, Request, Unavailable
+from hub.domain.conversations import Accepted, Reply, Request, Unavailable
+from hub.domain.model import DeliveryState
 from hub.partner.adapter_settings import Terms
 from hub.partner.rate_limit import Rate
 from hub.runtime.http_client import Unreachable
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from tests import pki
 from tests.outgoing import POLICY, Broken
 

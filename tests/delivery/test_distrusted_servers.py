@@ -11,7 +11,7 @@ from hub import config
 from hub.delivery.http_transport import Sender
 from hub.domain.model import Receive
 from hub.runtime.http_client import Unreachable
-from hub.security.certificates import Anchors
+from hub.security.anchors import Anchors
 from hub.security.crl_ocsp import RevocationList
 from hub.units.live import Live, Setup
 from hub.units.province import Province

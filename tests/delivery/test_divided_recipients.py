@@ -2,8 +2,9 @@
 
 import pytest
 
+from hub.domain.conversations import Accepted, Refused, Request, Unavailable
 from hub.domain.lifecycle import divide_recipients
-from hub.domain.model import Accepted, DeliveryState, Refused, Request, Unavailable
+from hub.domain.model import DeliveryState
 
 UNKNOWN = "G99"
 

@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from hub.config import Partner
 from hub.delivery import file_transport
 from hub.delivery.file_transport import LARGEST, DirectoryCarrier
-from hub.domain.model import Request
+from hub.domain.conversations import Request
 from hub.runtime.call_progress import CallProgress
 from hub.runtime.http_client import Unreachable
 from hub.runtime.thread_pool import run_at_once

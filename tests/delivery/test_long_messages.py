@@ -4,11 +4,12 @@ from typing import Any, cast
 
 import pytest
 
+from hub.domain.conversations import Accepted, Request
 from hub.domain.errors import Unready
-from hub.domain.model import Accepted, DeliveryState, Request
+from hub.domain.model import DeliveryState
 from hub.journal.queue import claims, deliveries
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from tests.outgoing import Desk
 
 PARTS = 5

@@ -4,13 +4,14 @@ import pytest
 from twisted.internet.defer import Deferred, fail
 
 from hub.delivery import push_service
+from hub.domain.conversations import Accepted, Reply, Request, Unavailable
 from hub.domain.errors import Unready
-from hub.domain.model import Accepted, DeliveryState, Reply, Request, Unavailable
+from hub.domain.model import DeliveryState
 from hub.journal.queue import deliveries
 from hub.partner.reply_parsing import may_have_taken
 from hub.runtime.http_client import Unreachable
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 
 
 class Blind:

@@ -13,12 +13,12 @@ from hub.delivery import replay_service
 from hub.delivery.replay_service import ReplayService
 from hub.domain.errors import Unready
 from hub.domain.model import DeliveryState
-from hub.journal.replays import replay_plans
+from hub.journal.replays import plan_rows, replay_plans
 from hub.journal.replays.replay_rules import PlanState
 from hub.partner.rate_limit import Rate
 from hub.runtime.thread_pool import run_at_once
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from hub.units.live import Live, Setup
 from tests import databases
 from tests.journal.test_replay_plans import LATER, bring, order, push, read, states, told
@@ -79,10 +79,10 @@ def test_a_plan_goes_on_in_bounded_steps_and_wakes_the_delivery(engine, node):
     node.service.startService()
     queued = []
     for _ in range(9):
-        queued.append(read(engine, replay_plans.read_plan, plan.id).queued)
+        queued.append(read(engine, plan_rows.read_plan, plan.id).queued)
         node.clock.advance(1)
     assert all(after - before <= 6 for before, after in pairwise(queued)), "at most three steps a run"
-    assert read(engine, replay_plans.read_plan, plan.id).state is PlanState.DONE
+    assert read(engine, plan_rows.read_plan, plan.id).state is PlanState.DONE
     assert states(engine) == {DeliveryState.WAITING: 12}
     assert node.woken
     assert len(told(engine, "delivery-replayed")) == 12
@@ -92,7 +92,7 @@ def test_a_rate_is_kept(engine, node):
     plan = order(engine, rate=Rate.read("60/m"))
     node.service.startService()
     node.clock.pump([1.0] * 10)
-    assert 7 <= read(engine, replay_plans.read_plan, plan.id).queued <= 10
+    assert 7 <= read(engine, plan_rows.read_plan, plan.id).queued <= 10
 
 
 def test_what_a_killed_process_had_begun_is_finished_once(engine, node):
@@ -106,7 +106,7 @@ def test_what_a_killed_process_had_begun_is_finished_once(engine, node):
     for _ in range(6):
         node.clock.advance(1)
         other.clock.advance(1)
-    assert read(engine, replay_plans.read_plan, plan.id).state is PlanState.DONE
+    assert read(engine, plan_rows.read_plan, plan.id).state is PlanState.DONE
     assert len(told(engine, "delivery-replayed")) == 12
 
 
@@ -117,17 +117,17 @@ def test_a_node_that_must_not_work_or_whose_journal_is_busy_tries_again(engine, 
     node.clock.advance(1)
     node.may, node.journal.busy = True, True
     node.clock.advance(1)
-    assert read(engine, replay_plans.read_plan, plan.id).state is PlanState.PLANNING
+    assert read(engine, plan_rows.read_plan, plan.id).state is PlanState.PLANNING
     node.journal.busy = False
     node.clock.pump([1.0] * 6)
-    assert read(engine, replay_plans.read_plan, plan.id).state is PlanState.DONE
+    assert read(engine, plan_rows.read_plan, plan.id).state is PlanState.DONE
 
 
 def test_a_stop_begins_no_further_step(engine, node):
     plan = order(engine)
     node.service.startService()
     stopped = node.service.stopService()
-    before = read(engine, replay_plans.read_plan, plan.id)
+    before = read(engine, plan_rows.read_plan, plan.id)
     node.clock.pump([1.0] * 5)
     assert stopped.called
-    assert read(engine, replay_plans.read_plan, plan.id) == before
+    assert read(engine, plan_rows.read_plan, plan.id) == before

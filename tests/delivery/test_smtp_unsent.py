@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from hub.delivery.smtp_transport import SmtpCarrier
-from hub.domain.model import Request
+from hub.domain.conversations import Request
 from hub.runtime.call_progress import CallProgress
 from hub.runtime.http_client import Unreachable
 from hub.runtime.line_protocol import ConnectionBroken

@@ -8,7 +8,8 @@ import pytest
 from lxml import etree
 
 import adapters
-from hub.domain.model import DeliveryState, Reply
+from hub.domain.conversations import Reply
+from hub.domain.model import DeliveryState
 from hub.runtime.http_client import Unreachable
 from hub.runtime.thread_pool import THRESHOLD, run_at_once
 from hub.soap import envelope

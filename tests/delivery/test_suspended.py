@@ -12,7 +12,7 @@ from hub.journal.fact_reading import fact_rows
 from hub.journal.queue import deliveries, partner_state
 from hub.journal.replays import replay
 from hub.journal.replays.replay import ReplayChoice
-from hub.journal.searching.search import MessageFilter
+from hub.journal.searching.message_filter import MessageFilter
 from hub.store import transactions
 from tests.province import ROUTES
 

@@ -14,8 +14,8 @@ from hub.cli.partner import handshake
 from hub.config import Partner, read_config
 from hub.delivery.mail_connection import MailConnector
 from hub.delivery.transports import list_carriers
+from hub.domain.conversations import Request
 from hub.domain.errors import ConfigurationFault
-from hub.domain.model import Request
 from hub.node.consistency import find_adapter_mistakes
 from hub.runtime.call_progress import CallProgress
 from hub.runtime.thread_pool import run_at_once
@@ -24,7 +24,7 @@ from tests.province import NOW
 
 PIGEON = '''"""Carries requests by pigeon."""
 
-from hub.domain.model import Reply
+from hub.domain.conversations import Reply
 
 SCHEMES = ("pigeon",)
 

@@ -6,12 +6,13 @@ import attrs
 import pytest
 import sqlalchemy as sa
 
+from hub.domain.conversations import Accepted, Reply, Request, Unavailable
 from hub.domain.lifecycle import SET_ASIDE
-from hub.domain.model import Accepted, DeliveryState, Reply, Request, Unavailable
+from hub.domain.model import DeliveryState
 from hub.journal.queue import claims, partner_state
 from hub.journal.replays import replay
 from hub.journal.replays.replay import ReplayChoice
-from hub.journal.searching.search import MessageFilter
+from hub.journal.searching.message_filter import MessageFilter
 from hub.partner.circuit_breaker import FAILURES, BreakerPosition
 from hub.partner.rate_limit import Rate
 from hub.store import transactions

@@ -16,8 +16,9 @@ from twisted.python.failure import Failure
 
 from hub import config
 from hub.delivery.http_transport import Sender
+from hub.domain.conversations import Reply, Request
 from hub.domain.errors import Rejected
-from hub.domain.model import Problem, Receive, Reply, Request
+from hub.domain.model import Problem, Receive
 from hub.partner.policy import PartnerTransport, Policy
 from hub.runtime.call_progress import CallProgress
 from hub.runtime.http_answer import AnswerReader

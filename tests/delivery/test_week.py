@@ -18,14 +18,15 @@ import sqlalchemy as sa
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock, deferLater
 
-from hub.domain.model import DeliveryState, Reply
+from hub.domain.conversations import Reply
+from hub.domain.model import DeliveryState
 from hub.journal import blobs, messages
 from hub.partner.circuit_breaker import FAILURES
 from hub.partner.policy import Policy
 from hub.partner.rate_limit import Rate
 from hub.runtime.http_client import Unreachable
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from hub.store.tables import delivery
 from tests import databases
 from tests.bench.backlog import fill

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hub.domain.conversations import Accepted, Postponed, Refused, Unavailable
 from hub.domain.lifecycle import (
     DELIVER,
     RECEIVE,
@@ -25,16 +26,7 @@ from hub.domain.lifecycle import (
     name_outcome,
     receive_message,
 )
-from hub.domain.model import (
-    Accepted,
-    AfterGiveUp,
-    DeliveryState,
-    MessageState,
-    Postponed,
-    Refused,
-    ReportState,
-    Unavailable,
-)
+from hub.domain.model import AfterGiveUp, DeliveryState, MessageState, ReportState
 
 NOW = datetime(2026, 11, 24, 8, tzinfo=UTC)
 FORTNIGHT = timedelta(days=14)

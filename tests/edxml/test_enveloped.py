@@ -17,7 +17,8 @@ from hub.edxml import packet, packet_signature
 from hub.formats import safe_xml
 from hub.formats.spool import Octets
 from hub.security import signing
-from hub.security.certificates import Anchors, Identity
+from hub.security.anchors import Anchors
+from hub.security.certificates import Identity
 from lienthong_demo.plan.packets import Variation
 from tests import pki, samples
 from tests.examples import at_most

@@ -12,7 +12,7 @@ from hub.feed import publisher as feed
 from hub.feed.publisher import FeedDisconnected, PublishResult
 from hub.journal import events, feed_cursor, messages
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from tests import databases
 from tests.province import ROUTES, document, entry
 

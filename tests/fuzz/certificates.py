@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from hub.security import certificates, wss_tokens
 from hub.security.algorithms import Unverified, require_strong_key
-from hub.security.certificates import Anchors, Untrusted
+from hub.security.anchors import Anchors, Untrusted
 from tests.fuzz.identities import ANCHORS, FORGED, PARTNER, STRANGER, authority
 from tests.fuzz.told import gist, tell
 from tests.pki import NOW

@@ -10,7 +10,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from hub.security.certificates import Anchors, Identity
+from hub.security.anchors import Anchors
+from hub.security.certificates import Identity
 from tests import pki
 from tests.pki import DAY, NOW, Authority
 

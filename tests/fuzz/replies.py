@@ -9,8 +9,9 @@ import xmlsec
 from lxml import etree
 
 from adapters.documents import adapter
+from hub.domain.conversations import Accepted, Outcome, Refused, Reply, Unavailable
 from hub.domain.errors import Rejected
-from hub.domain.model import Accepted, Consignment, Message, MessageState, Outcome, Problem, Refused, Reply, Unavailable
+from hub.domain.model import Consignment, Message, MessageState, Problem
 from hub.formats import safe_xml
 from hub.partner.adapter_settings import Terms
 from hub.partner.reply_parsing import retry_after

@@ -18,7 +18,8 @@ from hub.config import revocation_cache
 from hub.config.revocation_cache import RevocationAnswer, RevocationQuestion
 from hub.domain.model import RevocationRule
 from hub.security import crl_ocsp
-from hub.security.certificates import Anchors, Identity, Untrusted
+from hub.security.anchors import Anchors, Untrusted
+from hub.security.certificates import Identity
 from hub.security.crl_ocsp import OcspAnswer, RevocationFinding, RevocationList, RevocationStatus, RevocationUnusable
 from tests import pki
 from tests.fuzz import der

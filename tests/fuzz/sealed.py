@@ -6,7 +6,7 @@ from lxml import etree
 
 from hub.domain.errors import Rejected
 from hub.security import signing, wss_verify
-from hub.security.certificates import Untrusted
+from hub.security.anchors import Untrusted
 from hub.security.wss_verify import Unverified
 from hub.soap import documents_responses
 from tests.fuzz import resigning

@@ -14,7 +14,7 @@ from lxml import etree
 
 from hub.edxml import packet
 from hub.formats import base64_content, mime, safe_xml, streamed_xml
-from hub.security import certificates, cms, crl_ocsp, wss_tokens, xmldsig
+from hub.security import anchors, certificates, cms, crl_ocsp, wss_tokens, xmldsig
 from hub.soap import documents_requests, documents_responses, envelope
 from hub.soap.documents_responses import SubmissionReport
 from tests import fuzz
@@ -123,7 +123,7 @@ def _spoil_calls(patch):
 
 
 def _spoil_certificates(patch):
-    patch.setattr(certificates.Anchors, "check", nothing)
+    patch.setattr(anchors.Anchors, "check", nothing)
 
 
 def _spoil_envelope(patch):

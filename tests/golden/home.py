@@ -9,10 +9,11 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from hub.domain.alert_severity import AlertSeverity
+from hub.domain.conversations import Reply, Request
 from hub.domain.ids import make_id
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.local_time import find_local_day
-from hub.domain.model import DeliveryState, Event, Problem, Reply, Request
+from hub.domain.model import DeliveryState, Event, Problem
 from hub.edxml.sample import make_sample_packet
 from hub.journal import events, messages, nodes
 from hub.journal.queue import claims

@@ -10,7 +10,7 @@ import attrs
 from hub.report.counting.counting import Report, Row
 from hub.store import transactions
 from hub.workload import unit_report
-from hub.workload.unit_report import ReportSources, ReportWithEvidence
+from hub.workload.report_sources import ReportSources, ReportWithEvidence
 from tests import pki
 from tests.histories.history import History
 from tests.histories.office import book, identity

@@ -11,7 +11,7 @@ from hub.report.form.book import Book
 from hub.report.form.form import PRINCIPAL
 from hub.store import transactions
 from hub.workload import unit_report
-from hub.workload.unit_report import RowChoice
+from hub.workload.report_sources import RowChoice
 from tests import pki
 from tests.histories import office
 from tests.recount import cells, derived, letter, places, results

@@ -16,9 +16,10 @@ from twisted.python.failure import Failure
 from hub.config import Partner
 from hub.config.service_files import read_shipped_services
 from hub.domain import lifecycle
+from hub.domain.conversations import Accepted, Unavailable
 from hub.domain.ids import make_id
 from hub.domain.lifecycle import name_outcome
-from hub.domain.model import HUB, Accepted, Problem, Receive, Unavailable
+from hub.domain.model import HUB, Problem, Receive
 from hub.intake import admission
 from hub.journal import messages
 from hub.journal.queue import claims
@@ -26,9 +27,9 @@ from hub.journal.queue.claims import AttemptExchange
 from hub.services import list_services
 from hub.services.defined.reading import make_defined_service
 from hub.store import transactions
-from hub.store.group_commit import commit_steps
+from hub.store.batch_commit import commit_steps
 from hub.units.province import Province
-from hub.workload import closing
+from hub.workload import closing, closing_plan
 from hub.workload.month_end import MonthEnd
 from tests import dossiers
 from tests.histories import office
@@ -415,8 +416,8 @@ class Duties(Steps):
         self.history.pass_time(timedelta(milliseconds=1))
         book = office.book()
         with transactions.read_transaction(self.history.engine) as tx:
-            found = closing.find_next_month_to_close(tx, book, form)
-        if found and self.history.now >= closing.find_earliest_closing_time(found[1]):
+            found = closing_plan.find_next_month_to_close(tx, book, form)
+        if found and self.history.now >= closing_plan.find_earliest_closing_time(found[1]):
             self.commit(
                 partial(closing.close_month, book=book, form=form, period=found[1], now=self.history.now, by="an")
             )

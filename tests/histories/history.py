@@ -16,25 +16,26 @@ import sqlalchemy as sa
 from twisted.python.failure import Failure
 
 from hub.domain import lifecycle
+from hub.domain.conversations import Outcome, Postponed, Unavailable
 from hub.domain.errors import Rejected
 from hub.domain.ids import make_id
 from hub.domain.lifecycle import name_outcome
-from hub.domain.model import AfterGiveUp, Outcome, Postponed, Unavailable
+from hub.domain.model import AfterGiveUp
 from hub.intake.endpoint import record_message_once
 from hub.journal import blobs
 from hub.journal import messages as journal_messages
-from hub.journal.decisions import MessageEntry, RecordedMessage
+from hub.journal.effects import MessageEntry, RecordedMessage
 from hub.journal.message_sets import ReceivedMessage
-from hub.journal.queue import claims, deliveries, pickup
+from hub.journal.queue import claim_release, claims, deliveries, pickup
 from hub.journal.queue.claims import AttemptExchange, Claim
+from hub.journal.replays import plan_rows, replay_plans
 from hub.journal.replays import replay as queue_replay
-from hub.journal.replays import replay_plans
+from hub.journal.replays.plan_rows import ReplayPlan
 from hub.journal.replays.replay import ReplayChoice
-from hub.journal.replays.replay_plans import ReplayPlan
 from hub.journal.replays.replay_rules import PlanEvent, PlanUnmovable
-from hub.journal.searching.search import MessageFilter
+from hub.journal.searching.message_filter import MessageFilter
 from hub.store import transactions
-from hub.store.group_commit import StepCall, commit_steps
+from hub.store.batch_commit import StepCall, commit_steps
 from tests.histories.office import Letter, judge, province
 from tests.promised import keep_promises
 from tests.recount import letter as letters
@@ -334,7 +335,7 @@ class History:
 
             def attempt(run: Callable[..., object], claim: Claim = claim) -> None:
                 live = [claim] if claim.attempt in self.open else []
-                count = run(claims.release_claim, claim, self.now)
+                count = run(claim_release.release_claim, claim, self.now)
                 assert count == sum(len(one.recipients) for one in live)
                 self._given_back(live, lambda _: False)
 
@@ -357,7 +358,7 @@ class History:
                 if alone or (not ours & set(one.claim.deliveries) if one.node == node else one.until < self.now)
             ]
             assert alone <= (not known)
-            count = run(claims.release_lost_claims, self.now, alone=alone, holder=node, under_way=under_way)
+            count = run(claim_release.release_lost_claims, self.now, alone=alone, holder=node, under_way=under_way)
             assert count == sum(len(claim.recipients) for claim in lost)
             self._given_back(lost, lambda claim: alone or claim.holder != node)
 
@@ -482,7 +483,7 @@ class History:
         meant = [one for one in every if plan.again or one.state in ("dead", "suspended")]
         ends = {one: one.state in ("dead", "suspended", "delivered") for one in meant}
         with transactions.read_transaction(self.engine) as tx:
-            items = list(replay_plans.iterate_items(tx, plan.id))
+            items = list(plan_rows.iterate_items(tx, plan.id))
         found = {(each.message.id, each.delivery.recipient): each for each in items}
         assert len(items) == len(found) == len(meant)
         for one in meant:

@@ -12,7 +12,7 @@ from hub.domain.ids import make_id
 from hub.domain.model import Receive, Unit, UnitMark
 from hub.intake import admission
 from hub.journal import unit_registry
-from hub.journal.decisions import MessageEntry
+from hub.journal.effects import MessageEntry
 from hub.report.form.book import Book, read_shipped_book
 from hub.security.certificates import Identity
 from hub.soap import documents_requests

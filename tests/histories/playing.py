@@ -18,16 +18,17 @@ from hub.config import Partner
 from hub.config.values import UnitSettings
 from hub.delivery.hand_over import HandOver
 from hub.domain import lifecycle
+from hub.domain.conversations import Accepted, Refused
 from hub.domain.ids import make_id
 from hub.domain.lifecycle import name_outcome
-from hub.domain.model import Accepted, Receive, Refused
+from hub.domain.model import Receive
 from hub.formats.spool import Drawer, Octets
 from hub.intake import admission
 from hub.intake.endpoint import JournalAccess
 from hub.intake.intake import Intake
 from hub.intake.signed_response import SignedResponse
 from hub.journal import messages, unit_registry
-from hub.journal.queue import claims, deliveries, pickup
+from hub.journal.queue import claims, delivery_ends, pickup
 from hub.journal.queue.claims import AttemptExchange, Claim
 from hub.keeping import successions
 from hub.partner.throttle import Throttle
@@ -36,7 +37,7 @@ from hub.runtime.thread_pool import run_at_once
 from hub.soap import documents_requests
 from hub.soap.attachments import Manner
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from hub.units import units_csv
 from hub.units.deeds import PART, WORK, DeedOrder, Share, ShareKind, find_order_mistakes
 from hub.units.live import Live, Setup
@@ -182,7 +183,9 @@ class Player(Duties):
         self.reload()
         routes, today = self.province.routes, places.day(self.history.now)
         self.commit(
-            partial(deliveries.hand_over_deliveries, ways=routes.list_routes(old, today), late=(), now=self.history.now)
+            partial(
+                delivery_ends.hand_over_deliveries, ways=routes.list_routes(old, today), late=(), now=self.history.now
+            )
         )
 
     def play(self, until: datetime | None = None) -> None:

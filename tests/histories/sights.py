@@ -17,7 +17,7 @@ from hub.journal import events, statuses
 from hub.journal.fact_reading import fact_rows
 from hub.store import transactions
 from hub.workload import unit_report
-from hub.workload.unit_report import ReportSources
+from hub.workload.report_sources import ReportSources
 from tests import pki
 from tests.histories.history import History
 from tests.histories.office import identity

@@ -2,9 +2,9 @@
 
 from datetime import UTC, date, datetime, timedelta
 
-from hub.domain.model import Accepted, Outcome, Postponed, Refused, Unavailable
+from hub.domain.conversations import Accepted, Outcome, Postponed, Refused, Unavailable
 from hub.journal.replays.replay_rules import PlanEvent
-from hub.journal.searching.search import MessageFilter
+from hub.journal.searching.message_filter import MessageFilter
 from lienthong_demo.plan import packets
 from lienthong_demo.plan.packets import Answered
 from tests.histories import office

@@ -21,7 +21,7 @@ from hub.journal.fact_reading import fact_rows
 from hub.journal.queue import deliveries, outstanding_effects
 from hub.runtime.thread_pool import THRESHOLD, run_at_once
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from hub.units.live import Live, Setup
 from tests import databases
 from tests.journal.test_promised import message, province

@@ -16,7 +16,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from hub import config
-from hub.domain.model import Answer, Receive, Reply, Request, Unit
+from hub.domain.conversations import Answer, Reply, Request
+from hub.domain.model import Receive, Unit
 from hub.formats.spool import Drawer, Octets
 from hub.intake import grants
 from hub.intake.endpoint import JournalAccess
@@ -26,13 +27,13 @@ from hub.partner.policy import Policy
 from hub.partner.throttle import Throttle
 from hub.report.counting.declaring import build_declaration_element as declared
 from hub.runtime.thread_pool import run_at_once
-from hub.security.certificates import Anchors
+from hub.security.anchors import Anchors
 from hub.services.lookups.operations import OPERATIONS
 from hub.soap import documents_requests as calls
 from hub.soap import wsdl
 from hub.soap.attachments import Manner
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from hub.store.tables import delivery, event, fact, message
 from hub.units.live import Live, Setup
 from hub.units.province import Province

@@ -12,11 +12,11 @@ from hub.domain.model import Receive, Unit
 from hub.intake import admission, verification
 from hub.journal import events, messages
 from hub.journal.fact_reading import fact_rows
-from hub.journal.searching import search
+from hub.journal.searching import message_reading
 from hub.node import dry_run
 from hub.partner.policy import Policy, RequiredSignature
 from hub.security import signing, wss_tokens, wss_verify
-from hub.security.certificates import Anchors
+from hub.security.anchors import Anchors
 from hub.soap import documents_requests, envelope, wsdl
 from hub.soap.attachments import Manner
 from hub.store import transactions
@@ -333,7 +333,7 @@ def test_the_row_the_fact_and_the_events_tell_what_the_signature_is_worth(provin
     place = province()
     taken = messages.record_message(tx, judged(place, PACKETS[standing]), place.routes)
     assert taken.problems == ()
-    assert search.read_message(tx, taken.id).signature == standing
+    assert message_reading.read_message(tx, taken.id).signature == standing
     assert [fact.signature for fact in fact_rows.read_facts(tx)] == [standing]
     told = [event for event in events.read_message_events(tx, taken.id) if event["event"] == "packet-signature"]
     assert [event["signature"] for event in told] == ([] if standing == "unsigned" else [standing])
@@ -343,7 +343,7 @@ def test_a_refused_packet_keeps_what_its_signature_is_worth(province, tx):
     place = province(signature="packet")
     taken = messages.record_message(tx, judged(place, PACKETS["invalid"]), place.routes)
     assert [problem.code for problem in taken.problems] == ["packet-signature-invalid"]
-    assert search.read_message(tx, taken.id).signature == "invalid"
+    assert message_reading.read_message(tx, taken.id).signature == "invalid"
     assert list(fact_rows.read_facts(tx)) == []
     names = [event["event"] for event in events.read_message_events(tx, taken.id)]
     assert names == ["message-refused", "packet-signature"]

@@ -19,7 +19,7 @@ from hub.intake import verification
 from hub.intake.known_calls import KnownCalls
 from hub.journal import blobs, unit_registry
 from hub.journal.searching import search
-from hub.journal.searching.search import MessageFilter
+from hub.journal.searching.message_filter import MessageFilter
 from hub.security import kept_envelopes
 from hub.security.kept_envelopes import MOST, MOST_TEXTS, KeptForm, LeftOut, SignedPart, SignedParts
 from hub.soap import documents_requests

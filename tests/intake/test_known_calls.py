@@ -20,7 +20,8 @@ from hub.intake import known_calls, verification
 from hub.intake.known_calls import KnownCalls
 from hub.partner.policy import Policy
 from hub.security import known_envelopes
-from hub.security.certificates import Anchors, hash_certificate
+from hub.security.anchors import Anchors
+from hub.security.certificates import hash_certificate
 from hub.security.known_envelopes import CanonicalPattern, make_stand_in
 from hub.soap import attachments, documents_requests, envelope, wsdl
 from hub.soap.attachments import Manner

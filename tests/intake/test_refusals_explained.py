@@ -15,7 +15,7 @@ from hub.intake.intake import Intake
 from hub.intake.records_endpoint import RecordsEndpoint
 from hub.journal import events
 from hub.journal.searching import search
-from hub.journal.searching.search import MessageFilter
+from hub.journal.searching.message_filter import MessageFilter
 from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.monitoring import partner_traffic

@@ -14,9 +14,9 @@ from hub import config
 from hub.domain.errors import Unready
 from hub.domain.model import Unit
 from hub.intake.intake import Intake
-from hub.journal.searching import search
+from hub.journal.searching import message_filter, search
 from hub.partner.policy import Policy
-from hub.security.certificates import Anchors
+from hub.security.anchors import Anchors
 from hub.soap import documents_requests
 from hub.soap.attachments import Manner
 from hub.store import transactions
@@ -62,8 +62,8 @@ class Desk:
     def accepted(self):
         """Return how many messages were taken."""
         with transactions.read_transaction(self.engine) as tx:
-            assert all(map(has_id_of_its_time, search.find_messages(tx, search.MessageFilter())))
-            return search.count_messages(tx, search.MessageFilter(state="accepted"))
+            assert all(map(has_id_of_its_time, search.find_messages(tx, message_filter.MessageFilter())))
+            return search.count_messages(tx, message_filter.MessageFilter(state="accepted"))
 
     def change(self, **changed):
         changed_config = attrs.evolve(self.intake.live.config, **changed)

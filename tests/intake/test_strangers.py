@@ -10,7 +10,7 @@ from lxml import etree
 
 from hub import config
 from hub.partner.policy import Policy
-from hub.security.certificates import Anchors
+from hub.security.anchors import Anchors
 from hub.soap import documents_requests
 from hub.store import transactions
 from hub.units.live import Setup

@@ -17,7 +17,7 @@ from hub.store import transactions
 from hub.store.tables import message
 from hub.store.transactions import Transaction
 from hub.units.deeds import WORK, DeedOrder, Estate
-from hub.workload import closing, unit_report
+from hub.workload import closing, closing_plan, row_revisions, unit_report
 from tests.opened import facts_behind
 
 OLD, NEW, OTHER = "H55.41", "H55.43", "H55.44"
@@ -66,13 +66,13 @@ class Town:
     def close(self, *months: str) -> None:
         for text in months:
             period = parse_period(text)
-            self.now = max(self.now, closing.find_earliest_closing_time(period))
+            self.now = max(self.now, closing_plan.find_earliest_closing_time(period))
             closing.close_month(self.tx, BOOK, "mail", period, self.now, "an")
 
     def revise(self, unit: str) -> None:
-        first = closing.find_late_units(self.tx, "mail").get(unit)
+        first = row_revisions.find_late_units(self.tx, "mail").get(unit)
         if first:
-            closing.revise_unit(self.tx, "mail", first, unit, reason="late", by="an", now=self.now)
+            row_revisions.revise_unit(self.tx, "mail", first, unit, reason="late", by="an", now=self.now)
 
     def rows(self, period: str, form: str = "mail") -> dict[str, Row]:
         report = unit_report.resolve_report_sources(self.tx, "H55", period, form, BOOK).count(self.now)

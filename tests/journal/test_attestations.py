@@ -19,7 +19,7 @@ from hub.store import transactions
 from hub.store.tables import attestation, closed_month, closed_row
 from hub.store.tables import closing as closing_table
 from hub.store.tables import fact as fact_table
-from hub.workload import attestations, closing, unit_report
+from hub.workload import attestations, closing, row_revisions, unit_report
 from tests import pki
 from tests.journal.test_closing import dossier, put, told, turned
 
@@ -196,7 +196,9 @@ def test_closing_again_restores_what_was_edited_and_makes_no_revision(tx, book):
     before = tx.execute(sa.select(closed_row).order_by(closed_row.c.unit)).all()
     edit(tx, "A", ":1", ":0")
     assert (
-        closing.revise_unit(tx, "dossiers", "2026-11", "A", reason="", by="an", now=AFTER, signer=HUB, trust=book.trust)
+        row_revisions.revise_unit(
+            tx, "dossiers", "2026-11", "A", reason="", by="an", now=AFTER, signer=HUB, trust=book.trust
+        )
         == []
     )
     assert tx.execute(sa.select(closed_row).order_by(closed_row.c.unit)).all() == before
@@ -222,7 +224,7 @@ def test_a_late_fact_makes_a_revision_that_is_attested(tx, book):
     closed(tx, book)
     recorded(tx, dossier("9", "received", "2026-11-10", "2027-06-02"))
     now = AFTER + timedelta(days=2)
-    ((_, row),) = closing.revise_unit(
+    ((_, row),) = row_revisions.revise_unit(
         tx, "dossiers", "2026-11", "A", reason="", by="an", now=now, signer=HUB, trust=book.trust
     )
     assert row.revision == 2
@@ -237,9 +239,9 @@ def test_a_late_fact_makes_a_revision_that_is_attested(tx, book):
 def test_a_fact_that_no_event_made_is_no_reason_for_a_revision(tx, book):
     closed(tx, book)
     put(tx, dossier("9", "received", "2026-11-10", "2026-11-10"))
-    assert list(closing.find_differing_units(tx, "dossiers", "2026-11")) == ["A"]
-    with pytest.raises(closing.FactsForged) as forged:
-        closing.revise_unit(
+    assert list(row_revisions.find_differing_units(tx, "dossiers", "2026-11")) == ["A"]
+    with pytest.raises(row_revisions.FactsForged) as forged:
+        row_revisions.revise_unit(
             tx, "dossiers", "2026-11", "A", reason="x", by="an", now=AFTER, signer=HUB, trust=book.trust
         )
     assert [(each.key, each.fault) for each in forged.value.args[3]] == [("9", "planted")]
@@ -249,8 +251,8 @@ def test_a_removed_and_an_edited_fact_are_no_reason_for_a_revision(tx, book):
     closed(tx, book)
     tx.execute(sa.delete(fact_table).where(fact_table.c.key == "1"))
     tx.execute(sa.update(fact_table).where(fact_table.c.milestone == "finished").values(day=NOVEMBER.first))
-    with pytest.raises(closing.FactsForged) as forged:
-        closing.revise_unit(
+    with pytest.raises(row_revisions.FactsForged) as forged:
+        row_revisions.revise_unit(
             tx, "dossiers", "2026-11", "A", reason="x", by="an", now=AFTER, signer=HUB, trust=book.trust
         )
     assert {(each.key, each.fault, each.fields) for each in forged.value.args[3]} == {

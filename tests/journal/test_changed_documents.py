@@ -12,9 +12,9 @@ from hub.domain.model import DeliveryState, PacketKind, Problem, Replaced, Respo
 from hub.edxml import changes
 from hub.journal import blobs, documents, events, messages, statuses
 from hub.journal.fact_reading import fact_rows
-from hub.journal.queue import claims, deliveries, pickup
+from hub.journal.queue import claim_release, claims, deliveries, pickup
 from hub.journal.queue.claims import AttemptExchange
-from hub.journal.searching import search
+from hub.journal.searching import message_reading
 from tests.databases import plans, sqlite
 from tests.province import NOW, ROUTES, document, entry, status
 
@@ -116,7 +116,7 @@ def test_what_is_being_sent_when_it_is_recalled_dies_if_it_comes_back(today):
         assert today.states(sent) == {"H55.01": DeliveryState.SENDING}
         assert today.claim() == [], "the recall follows the document"
         if how == "rescued":
-            claims.release_lost_claims(today.tx, today.now, alone=True)
+            claim_release.release_lost_claims(today.tx, today.now, alone=True)
         else:
             waits = AttemptVerdict(DeliveryState.WAITING, "down", today.now)
             verdict = {
@@ -253,7 +253,7 @@ def test_an_answer_closes_the_newest_open_recall_and_shows_in_the_traces_of_the_
     today.take(status("16" if code == "15" else "15"), "vpub")
     assert today.made(back, "H55.01").answer == code, "the first answer closes the question"
     assert today.happened(back)[-1] == "status-kept"
-    assert search.read_message(today.tx, answer).state == "accepted"
+    assert message_reading.read_message(today.tx, answer).state == "accepted"
 
 
 def test_an_answer_without_a_question_is_history(today):
@@ -313,10 +313,10 @@ def test_a_part_of_a_message_that_is_given_back_leaves_the_other_part_under_way(
     (rest,) = today.claim("vpcp")
     assert (part.message, part.recipients, rest.recipients) == (rest.message, ("G01",), ("G22",))
     if how == "rescued":
-        assert claims.release_lost_claims(today.tx, part_over := today.now + TICK * 31) == 1
+        assert claim_release.release_lost_claims(today.tx, part_over := today.now + TICK * 31) == 1
         assert part_over < today.now + LEASE
     else:
-        assert claims.release_claim(today.tx, part, today.now) == 1
+        assert claim_release.release_claim(today.tx, part, today.now) == 1
     assert today.settle(rest, DELIVERED), "what the partner took of the other part counts"
     assert today.states(rest.message) == {"G22": DeliveryState.DELIVERED, "G01": DeliveryState.WAITING}
 
@@ -384,7 +384,7 @@ def test_the_bytes_of_a_secret_packet_are_not_kept(today):
     secret = attrs.evolve(entry(document()), packet=None, problems=(Problem("secret-refused", "line 9: DoMat"),))
     taken = messages.record_message(today.tx, secret, ROUTES)
     with pytest.raises(KeyError):
-        blobs.read_blob(today.tx, search.read_message(today.tx, taken.id).sha256)
+        blobs.read_blob(today.tx, message_reading.read_message(today.tx, taken.id).sha256)
 
 
 def looks_at_messages(tmp_path, step):

@@ -13,11 +13,11 @@ import sqlalchemy as sa
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState
 from hub.journal import messages
-from hub.journal.queue import claims, deliveries, pickup, queue_view
+from hub.journal.queue import claim_release, claims, deliveries, pickup, queue_view
 from hub.journal.queue.claims import AttemptExchange
 from hub.journal.replays import replay
 from hub.journal.replays.replay import ReplayChoice
-from hub.journal.searching.search import MessageFilter
+from hub.journal.searching.message_filter import MessageFilter
 from hub.store import transactions
 from hub.units.routing import Route
 from tests.bench.backlog import fill, settle_down
@@ -96,7 +96,7 @@ def work(engine: sa.Engine) -> dict[str, int]:
         other = messages.record_message(tx, entry(held, number, partner="vpub"), ROUTES)
     behind = [Route("H55.01", "vpub", "H55.01", DeliveryState.WAITING)]
     once("make", deliveries.make_deliveries, other.id, behind, LATER, lane="lane 7")
-    once("rescue", claims.release_lost_claims, LATER, holder="node")
+    once("rescue", claim_release.release_lost_claims, LATER, holder="node")
     once("alarm", pickup.record_unfetched_alarms, LATER, timedelta(days=3))
     once("pending", pickup.list_pending_messages, "sotttt", "H55.13", 10, LATER)
     last = ident(100)

@@ -16,8 +16,8 @@ from hub.report.form.toml import read_form_toml
 from hub.report.output.outputs import write_html_report, write_json_report
 from hub.store.tables import closed_month
 from hub.store.transactions import Transaction
-from hub.workload import closing, month_world, unit_report
-from hub.workload.closing import OutOfTurn
+from hub.workload import closing, closing_plan, month_world, row_revisions, unit_report
+from hub.workload.closing_plan import OutOfTurn
 from tests.journal.test_closing import dossier, in_steps, on, put, told
 
 AFTER = datetime(2027, 6, 1, tzinfo=UTC)
@@ -118,7 +118,7 @@ def test_all_forms_of_a_month_are_closed_as_of_the_same_time(province):
         )
         key = "received_direct" if form == "ii06a" else "received"
         assert (november[key], december[key]) == (2, 1)
-    assert list(closing.find_differing_units(province, "dossiers", "2026-11")) == []
+    assert list(row_revisions.find_differing_units(province, "dossiers", "2026-11")) == []
 
 
 def test_a_form_whose_late_facts_make_revisions_counts_what_came_until_its_own_closing(tx):
@@ -138,7 +138,7 @@ def test_a_form_whose_late_facts_make_revisions_counts_what_came_until_its_own_c
     closing.close_month(tx, BOOK, "edoc", NOVEMBER, on("2026-11-15"), "an")
     made = closing.close_month(tx, BOOK, "mail", NOVEMBER, on("2026-11-17"), "an")
     assert made.closed_at == on("2026-11-17")
-    assert list(closing.find_differing_units(tx, "mail", "2026-11")) == []
+    assert list(row_revisions.find_differing_units(tx, "mail", "2026-11")) == []
     asked = unit_report.resolve_report_sources(tx, "A", "2026-11", "mail")
     assert asked.revision == 1
     assert {each.key for each in asked.facts} == {"2026-10-20", "2026-10-21"}
@@ -151,7 +151,7 @@ def test_a_form_that_was_begun_before_another_was_closed_is_begun_again(tx):
     with pytest.raises(OutOfTurn):
         closing.settle_closing(tx, draft, "an")
     in_steps(tx, BOOK, "dossiers", NOVEMBER, on("2026-11-16"))
-    (made,) = closing.read_closings(tx, "dossiers")
+    (made,) = closing_plan.read_closings(tx, "dossiers")
     assert made.closed_at == on("2026-11-15")
 
 

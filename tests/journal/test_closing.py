@@ -24,24 +24,26 @@ from hub.report.counting.counting import Cells
 from hub.report.counting.evidence import EvidenceLine
 from hub.report.counting.posting import ClosedMonths
 from hub.report.form.book import Book, read_shipped_book
-from hub.report.form.form import MILESTONES, ColumnKind, Form, state_basis
+from hub.report.form.column import MILESTONES, ColumnKind
+from hub.report.form.form import Form, state_basis
 from hub.report.form.period import CutOff, Cuts, Period, parse_period
 from hub.store import transactions
 from hub.store.tables import carried, event, message
 from hub.store.tables import fact as facts_table
-from hub.workload import attestations, closing, quick_count, unit_report
+from hub.workload import attestations, closing, closing_plan, quick_count, row_revisions, unit_report
 from hub.workload import facts_behind as facts_behind_of
-from hub.workload.closing import CarriedKeys, ClosingElsewhere, MonthDraft, OutOfTurn, TooEarly
+from hub.workload.closing import CarriedKeys, ClosingElsewhere, MonthDraft
+from hub.workload.closing_plan import OutOfTurn, TooEarly
 from hub.workload.facts_behind import ReadEvidence, can_page, list_facts_behind, open_evidence_to_list, read_facts_page
 from hub.workload.quick_count import can_count_quickly
-from hub.workload.unit_report import ReportSources
+from hub.workload.report_sources import ReportSources
 from tests import databases
 from tests.conftest import DATABASES
 from tests.opened import evidence_of, facts_behind, lines_of
 
 BOOK = read_shipped_book()
 FORMS = BOOK.forms
-NAMES = closing.list_counting_forms(FORMS)
+NAMES = closing_plan.list_counting_forms(FORMS)
 MONTHS = [parse_period(text) for text in ("2026-10", "2026-11", "2026-12", "2027-01")]
 BEGIN = parse_period("2026-10").start
 UNITS = ("A", "B", "C")
@@ -157,7 +159,7 @@ def test_a_closing_in_steps_stores_what_a_closing_at_once_stores(tx, monkeypatch
     keys = sorted(map(tuple, tx.execute(sa.select(carried))))
     around.rollback()
     in_steps(tx, BOOK, "dossiers", MONTHS[1], on("2026-11-15"))
-    assert closing.read_closings(tx, "dossiers") == (at_once,)
+    assert closing_plan.read_closings(tx, "dossiers") == (at_once,)
     assert (len(keys), sorted(map(tuple, tx.execute(sa.select(carried))))) == (7, keys)
 
 
@@ -173,7 +175,7 @@ def test_keys_that_an_abandoned_closing_has_stored_change_no_number_and_the_next
     put(tx, dossier("2", "finished", "2026-11-21", "2026-11-21"))
     in_steps(tx, BOOK, "dossiers", MONTHS[2], on("2026-12-15"))
     assert set(tx.scalars(sa.select(carried.c.until))) == {"2026-12"}
-    assert list(closing.find_differing_units(tx, "dossiers", "2026-12")) == []
+    assert list(row_revisions.find_differing_units(tx, "dossiers", "2026-12")) == []
 
 
 def test_of_two_closings_of_a_form_only_the_one_that_was_begun_last_writes(tx):
@@ -248,8 +250,8 @@ def test_evidence_that_is_not_what_was_closed_is_told(tx):
 def test_closing_again_finds_nothing_new_and_writes_nothing(tx):
     put(tx, dossier("1", "received", "2026-10-20", "2026-10-20"))
     closing.close_month(tx, BOOK, "dossiers", MONTHS[1], on("2026-11-15"), "an")
-    assert list(closing.find_differing_units(tx, "dossiers", "2026-11")) == []
-    assert closing.revise_unit(tx, "dossiers", "2026-11", "A", reason="x", by="an", now=AFTER) == []
+    assert list(row_revisions.find_differing_units(tx, "dossiers", "2026-11")) == []
+    assert row_revisions.revise_unit(tx, "dossiers", "2026-11", "A", reason="x", by="an", now=AFTER) == []
     assert told(tx, "report-row-revised") == []
 
 
@@ -258,8 +260,8 @@ def test_a_fact_that_was_under_way_while_the_month_was_closed_makes_a_revision_o
     for number, month in enumerate(MONTHS[1:3]):
         closing.close_month(tx, BOOK, "dossiers", month, on(f"2026-{11 + number}-15"), "an")
     put(tx, dossier("2", "received", "2026-11-14", "2026-11-14"))  # has the time of before, and came after
-    assert list(closing.find_differing_units(tx, "dossiers", "2026-11")) == ["A"]
-    written = closing.revise_unit(tx, "dossiers", "2026-11", "A", reason="committed late", by="an", now=AFTER)
+    assert list(row_revisions.find_differing_units(tx, "dossiers", "2026-11")) == ["A"]
+    written = row_revisions.revise_unit(tx, "dossiers", "2026-11", "A", reason="committed late", by="an", now=AFTER)
     assert [(text, row.revision) for text, row in written] == [("2026-11", 2), ("2026-12", 2)]
     assert dict(written[0][1].diff) == {"received_unstated": [1, 2], "pending_in_time": [1, 2], "open_in_time": [1, 2]}
     assert dict(written[1][1].diff) == {"carried_over": [1, 2], "pending_in_time": [1, 2], "open_in_time": [1, 2]}
@@ -269,10 +271,10 @@ def test_a_fact_that_was_under_way_while_the_month_was_closed_makes_a_revision_o
     asked = unit_report.resolve_report_sources(tx, "A", "2026-11", "dossiers")
     assert (asked.revision, asked.count(AFTER).made_at) == (2, AFTER)
     assert evidence_of(asked, AFTER)[1] == ()
-    kept = closing.read_row_revisions(tx, asked.form, [("2026-11", "A", revision) for revision in (1, 2, 3)])
+    kept = row_revisions.read_row_revisions(tx, asked.form, [("2026-11", "A", revision) for revision in (1, 2, 3)])
     assert [row.cells.sums["pending_in_time"] for row in kept.values()] == [1, 2], "what was closed is still there"
     for text in ("2026-11", "2026-12"):
-        assert list(closing.find_differing_units(tx, "dossiers", text)) == []
+        assert list(row_revisions.find_differing_units(tx, "dossiers", text)) == []
 
 
 def test_late_mail_makes_a_revision_because_the_form_says_so(tx):
@@ -282,10 +284,10 @@ def test_late_mail_makes_a_revision_because_the_form_says_so(tx):
 
     put(tx, accounts(100, "2026-10-20", "2026-10-21"))
     closing.close_month(tx, BOOK, "mail", MONTHS[1], on("2026-11-15"), "an")
-    assert closing.find_late_units(tx, "mail") == {}
+    assert row_revisions.find_late_units(tx, "mail") == {}
     put(tx, accounts(120, "2026-11-14", "2026-11-15 12:01"))
-    assert closing.find_late_units(tx, "mail") == {"A": "2026-11"}
-    written = closing.revise_unit(tx, "mail", "2026-11", "A", reason="late", by="an", now=AFTER)
+    assert row_revisions.find_late_units(tx, "mail") == {"A": "2026-11"}
+    written = row_revisions.revise_unit(tx, "mail", "2026-11", "A", reason="late", by="an", now=AFTER)
     assert [dict(row.diff)["accounts"] for _, row in written] == [[100, 120]]
 
 
@@ -307,7 +309,7 @@ def test_a_closed_month_keeps_the_legal_basis_that_it_printed_and_the_next_count
     months = [parse_period(text) for text in ("2025-10", "2025-11")]
     for month in months:
         closing.close_month(tx, BOOK, "lookups", month, month.end + timedelta(days=1), "an")
-    before, after = closing.read_closings(tx, "lookups")
+    before, after = closing_plan.read_closings(tx, "lookups")
     assert (before.form.basis.en[:14], after.form.basis.en[:15]) == ("Decree 47/2020", "Decree 278/2025")
     longer = {text.id: attrs.evolve(text, until=date(2030, 1, 1)) for text in legal_texts.LEGAL_TEXTS.values()}
     with mock.patch.object(legal_texts, "LEGAL_TEXTS", longer):
@@ -331,7 +333,7 @@ def test_another_form_closes_from_the_whole_of_the_past_once(tx):
     for text in ("2026-12", "2027-01"):
         numbers = unit_report.resolve_report_sources(tx, "A", text, "dossiers").count(AFTER).total.numbers
         assert (numbers["carried_over"], numbers["pending"]) == (1, 1)
-        assert list(closing.find_differing_units(tx, "dossiers", text)) == []
+        assert list(row_revisions.find_differing_units(tx, "dossiers", text)) == []
 
 
 def test_a_year_is_put_together_from_its_months(tx):
@@ -372,7 +374,7 @@ def test_the_first_month_under_another_cut_off_goes_on_where_the_closed_one_ende
         dossier("1", "finished", "2026-12-14", "2026-12-14"),
         dossier("4", "received", "2026-12-15", "2026-12-15"),
     )
-    first = closing.find_next_month_to_close(tx, BY_25, "dossiers")
+    first = closing_plan.find_next_month_to_close(tx, BY_25, "dossiers")
     assert first is not None
     assert days_of(first[1]) == ("2026-11", "2026-10-25", "2026-11-24")
     closing.close_month(tx, BY_25, "dossiers", first[1], on("2026-11-25"), "an")
@@ -381,7 +383,7 @@ def test_the_first_month_under_another_cut_off_goes_on_where_the_closed_one_ende
     asked = unit_report.resolve_report_sources(tx, "A", "2026-12", "dossiers", BOOK)
     assert days_of(asked.period) == ("2026-12", "2026-11-25", "2026-12-14")
     live = asked.count(AFTER).total
-    second = closing.find_next_month_to_close(tx, BOOK, "dossiers")
+    second = closing_plan.find_next_month_to_close(tx, BOOK, "dossiers")
     assert second is not None
     assert second[1] == asked.period
     closing.close_month(tx, BOOK, "dossiers", second[1], on("2026-12-15 00:02"), "an")
@@ -401,13 +403,13 @@ def test_the_first_month_under_another_cut_off_goes_on_where_the_closed_one_ende
 def test_a_later_cut_off_makes_the_next_month_longer_and_does_not_bring_the_closed_one_back(tx):
     put(tx, dossier("1", "received", "2026-10-20", "2026-10-20"), dossier("2", "received", "2026-11-20", "2026-11-20"))
     closing.close_month(tx, BOOK, "dossiers", MONTHS[1], on("2026-11-15"), "an")
-    second = closing.find_next_month_to_close(tx, BY_25, "dossiers")
+    second = closing_plan.find_next_month_to_close(tx, BY_25, "dossiers")
     assert second is not None
     assert days_of(second[1]) == ("2026-12", "2026-11-15", "2026-12-24")
     with pytest.raises(TooEarly):
         closing.close_month(tx, BY_25, "dossiers", second[1], on("2026-12-15"), "an")
     closing.close_month(tx, BY_25, "dossiers", second[1], on("2026-12-25"), "an")
-    assert list(closing.find_differing_units(tx, "dossiers", "2026-12")) == []
+    assert list(row_revisions.find_differing_units(tx, "dossiers", "2026-12")) == []
 
 
 def test_a_month_has_the_same_days_in_all_forms(tx):
@@ -418,7 +420,7 @@ def test_a_month_has_the_same_days_in_all_forms(tx):
     with pytest.raises(OutOfTurn) as turn:
         closing.settle_closing(tx, draft, "an")
     assert turn.value.args == (month,)
-    following = closing.find_next_month_to_close(tx, BOOK, "ii06a")
+    following = closing_plan.find_next_month_to_close(tx, BOOK, "ii06a")
     assert following is not None
     assert following[1] == month
     closing.close_month(tx, BOOK, "ii06a", month, on("2026-11-25"), "an")
@@ -558,8 +560,12 @@ def _tell(
     pending = list(waits)
     while pending:
         book = attrs.evolve(BOOK, forms=(form,), cuts=cuts[-len(pending)])
-        follows = closing.find_next_month_to_close(tx, book, form.id)
-        at = max(closing.find_earliest_closing_time(follows[1]), made_at or BEGIN) + pending.pop(0) if follows else None
+        follows = closing_plan.find_next_month_to_close(tx, book, form.id)
+        at = (
+            max(closing_plan.find_earliest_closing_time(follows[1]), made_at or BEGIN) + pending.pop(0)
+            if follows
+            else None
+        )
         due = [fact for fact in waiting if at is None or fact.at < at]
         if due:
             put(tx, *due)
@@ -572,16 +578,16 @@ def _tell(
         made_at = at
     if waiting:
         put(tx, *waiting)
-    made = closing.read_closings(tx, form.id)
-    books = closing.list_closed_months(made)
+    made = closing_plan.read_closings(tx, form.id)
+    books = closing_plan.list_closed_months(made)
     if form.late == "revision":
         for unit in UNITS:
-            closing.revise_unit(tx, form.id, made[0].period.text, unit, reason="late", by="an", now=AFTER)
+            row_revisions.revise_unit(tx, form.id, made[0].period.text, unit, reason="late", by="an", now=AFTER)
     for each in made:
-        kept = closing.read_newest_rows(tx, form, [each.period.text])[each.period.text]
+        kept = row_revisions.read_newest_rows(tx, form, [each.period.text])[each.period.text]
         found = {unit: (row.cells, row.evidence, row.facts) for unit, row in kept.items() if row.facts}
         assert found == whole(form, facts, each.period, books), each.period.text
-        assert list(closing.find_differing_units(tx, form.id, each.period.text)) == []
+        assert list(row_revisions.find_differing_units(tx, form.id, each.period.text)) == []
     assert all(before.period.end == after.period.start for before, after in pairwise(made))
     _follow_on(tx, form, made)
     for text in ("2027-04", made[-1].period.text):
@@ -612,7 +618,7 @@ def _interrupted(tx: transactions.Transaction, book: Book, form: Form, period: P
         sa.delete(facts_table).where(columns.in_([(r["unit"], r["service"], r["key"], r["milestone"]) for r in rows]))
     )
     with suppress(OutOfTurn):  # without these facts the chain of months may begin later
-        in_steps(tx, book, form.id, period, closing.find_earliest_closing_time(period), most=6)
+        in_steps(tx, book, form.id, period, closing_plan.find_earliest_closing_time(period), most=6)
     tx.execute(sa.insert(facts_table), rows)
     in_steps(tx, book, form.id, period, at)
 
@@ -646,7 +652,7 @@ def _see_pages(asked: ReportSources, facts: Sequence[Fact], books: ClosedMonths,
             assert tuple(narrow) == tuple(fact for fact in behind if fact.unit == "A"), column
 
 
-def _follow_on(tx: transactions.Transaction, form: Form, made: Sequence[closing.Closing]) -> None:
+def _follow_on(tx: transactions.Transaction, form: Form, made: Sequence[closing_plan.Closing]) -> None:
     """Each month begins with what the one before it ended with."""
     closing_stock = {
         "dossiers": ("pending_in_time", "pending_overdue"),
@@ -654,7 +660,7 @@ def _follow_on(tx: transactions.Transaction, form: Form, made: Sequence[closing.
     }
     if form.id not in closing_stock:
         return
-    rows = closing.read_newest_rows(tx, form, [each.period.text for each in made])
+    rows = row_revisions.read_newest_rows(tx, form, [each.period.text for each in made])
     none = Cells.none(form)
     for before, after in pairwise(made):
         for unit in UNITS:

@@ -17,7 +17,7 @@ from hub.operations.accounts.permissions import Role
 from hub.operations.accounts.users import User
 from hub.security.encryption import ANSWERS, CODES, Keyring, Safe
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from hub.store.tables import console_totp
 from tests.databases import sqlite
 from tests.province import NOW

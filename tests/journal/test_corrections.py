@@ -12,12 +12,12 @@ from hub.domain.model import DeliveryState, PacketKind, Problem
 from hub.journal import events, lineage, messages, statuses
 from hub.journal.fact_reading import fact_rows
 from hub.journal.queue import deliveries
-from hub.journal.replays import corrections, replay_plans
+from hub.journal.replays import corrections, plan_rows, replay_plans
 from hub.journal.replays.corrections import CorrectionOrder
 from hub.journal.replays.replay_plans import KeyReused
 from hub.journal.replays.replay_rules import PlanEvent, PlanState
-from hub.journal.searching import search
-from hub.journal.searching.search import MessageFilter
+from hub.journal.searching import message_reading
+from hub.journal.searching.message_filter import MessageFilter
 from hub.store import transactions
 from tests.journal.test_changed_documents import recall
 from tests.journal.test_replay_plans import LATER, order, push, read, run, told, write
@@ -64,7 +64,7 @@ def made_of(engine, message):
 
 
 def links(engine, message):
-    found = read(engine, search.read_message, message)
+    found = read(engine, message_reading.read_message, message)
     return [(each.relation, each.id) for each in read(engine, lineage.read_message_links, found, ())]
 
 
@@ -87,7 +87,7 @@ def test_a_refused_message_goes_corrected_as_a_new_one(engine):
     assert made_of(engine, done.corrected) == {"H55.01": ("waiting", None)}
     assert links(engine, original)[0] == ("corrected-by", done.corrected)
     assert links(engine, done.corrected)[0] == ("corrects", original)
-    kept = read(engine, search.read_message, original)
+    kept = read(engine, message_reading.read_message, original)
     assert (kept.state, kept.refusal) == ("refused", "R.MessageHeader.Subject: line 3: too long")
     assert counted(engine) == [("H55.13", "sent", done.corrected)]
     (ours,), (theirs,) = told(engine, "message-corrected"), told(engine, "message-corrects")
@@ -148,7 +148,7 @@ def test_an_original_is_corrected_once(engine):
 
 
 def done_of(engine, planned):
-    return read(engine, replay_plans.read_plan, planned.id).corrected
+    return read(engine, plan_rows.read_plan, planned.id).corrected
 
 
 def test_two_people_at_once_correct_it_once(engine):
@@ -186,7 +186,7 @@ def test_a_step_of_the_service_leaves_it_to_those_who_can_judge(engine):
     original = bring(engine, document(), problems=REFUSAL, receipt=None)
     made = plan(engine, original, document())
     assert write(engine, replay_plans.take_step, made.id, ROUTES, LATER, approve_over=None) == made
-    assert read(engine, replay_plans.list_active_plans) == [made.id]
+    assert read(engine, plan_rows.list_active_plans) == [made.id]
 
 
 def test_what_is_wrong_stops_the_plan_and_writes_nothing(engine):

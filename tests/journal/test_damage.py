@@ -13,7 +13,7 @@ from hub.keeping import integrity
 from hub.keeping.backups import sqlite_copy
 from hub.keeping.backups.journal_copy import read_journal_state, write_checked_copy
 from hub.keeping.backups.package import BackupUnfit
-from hub.store import transactions
+from hub.store import database_errors, transactions
 from hub.store.tables import content, event
 from tests import databases
 from tests.conftest import not_applicable
@@ -126,10 +126,10 @@ def test_a_file_that_sqlite_finds_damaged_is_told_from_one_that_is_not_there_now
     path.write_bytes(octets or whole[: len(whole) // 2])
     with pytest.raises(sa.exc.DBAPIError) as caught, transactions.read_transaction(engine) as tx:
         tx.execute(sa.text("SELECT count(*) FROM message"))
-    assert transactions.is_damage_error(caught.value)
-    assert not transactions.is_statement_error(caught.value)
+    assert database_errors.is_damage_error(caught.value)
+    assert not database_errors.is_statement_error(caught.value)
     path.unlink()
     path.mkdir()
     with pytest.raises(sa.exc.DBAPIError) as caught, transactions.read_transaction(engine) as tx:
         tx.execute(sa.text("SELECT count(*) FROM message"))
-    assert not transactions.is_damage_error(caught.value)
+    assert not database_errors.is_damage_error(caught.value)

@@ -19,7 +19,8 @@ from hub.domain.model import (
 )
 from hub.edxml.changes import EVERY, Effect
 from hub.journal import duties
-from hub.journal.decisions import AnsweredDelivery, AnsweredDocument, EarlyChange, Known, Twin, decide
+from hub.journal.decisions import decide
+from hub.journal.effects import AnsweredDelivery, AnsweredDocument, EarlyChange, Known, Twin
 from hub.journal.queue.deliveries import QueuedDelivery
 from hub.language.phrases import phrase
 from tests.province import NOW, ROUTES, document, entry, status

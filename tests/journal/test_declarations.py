@@ -22,7 +22,7 @@ from hub.intake.records_endpoint import QueryCall
 from hub.journal import blobs, events, facts, messages, unit_registry
 from hub.journal.fact_reading import fact_rows
 from hub.journal.queue import deliveries
-from hub.journal.searching import search
+from hub.journal.searching import message_reading
 from hub.partner.policy import Policy
 from hub.report.counting import declaring
 from hub.report.counting.reconciling import CellEvidence
@@ -31,7 +31,7 @@ from hub.report.form.period import parse_period
 from hub.runtime.thread_pool import run_at_once
 from hub.soap.envelope import build_element
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from hub.units.province import Province
 from hub.workload import closing, declarations, submission, unit_report
 from hub.workload.declarations import Undeclared
@@ -105,7 +105,7 @@ def test_a_system_declares_for_its_own_units_alone_and_a_unit_for_those_below_it
     stranger = declaration({("H55.01", "sent"): 1, ("H55.13.1", "sent"): 1})
     refused = take(tx, stranger)
     assert [(each.code, each.detail) for each in refused.problems] == [("unit-not-below", "H55.01: H55.13")]
-    assert search.read_message(tx, refused.id).state == "refused", "a refusal is kept too"
+    assert message_reading.read_message(tx, refused.id).state == "refused", "a refusal is kept too"
     twice = declaration({("000.00.13.H55", "sent"): 1, ("H55.13", "sent"): 2})
     assert codes(take(tx, twice)) == ["M.Figures.OrganId"], "one unit by two codes"
     assert codes(take(tx, declaration({("", "sennt"): 1}))) == ["column-unknown"]

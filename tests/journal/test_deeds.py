@@ -21,7 +21,7 @@ from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period
 from hub.store.tables import fact, message
 from hub.units.deeds import PART, WORK, Deed, DeedOrder, Estate, Share, ShareKind, find_order_mistakes
-from hub.workload import closing
+from hub.workload import closing, closing_plan, row_revisions
 from tests.dossiers import progress, sync, tiendo
 from tests.journal.test_one_dossier import Books, day, finished, province, received
 from tests.journal.test_succession import AFTER, BEFORE, MERGER, SPLIT, UNITS, MergedProvince, move, numbers
@@ -73,7 +73,7 @@ class Dossiers(Books):
         self.reload()
 
     def close(self, text: str) -> None:
-        self.now = closing.find_earliest_closing_time(parse_period(text))
+        self.now = closing_plan.find_earliest_closing_time(parse_period(text))
         closing.close_month(self.tx, read_shipped_book(), "ii06a", parse_period(text), self.now, "an")
         self.now += timedelta(days=1)
 
@@ -581,7 +581,7 @@ class TestAnUndoneDeed:
         dossiers.close("2027-02")
         before = dossiers.cells(MAIN, "2027-02")
         dossiers.undo(deed)
-        assert list(closing.find_differing_units(dossiers.tx, "ii06a", "2027-02")) == []
+        assert list(row_revisions.find_differing_units(dossiers.tx, "ii06a", "2027-02")) == []
         assert dossiers.cells(MAIN, "2027-02") == before
         assert dossiers.cells(MAIN, "2027-03") == {"carried_over": 3, "taken_over": -3}
         assert dossiers.cells(OLD, "2027-03")["pending"] == 3

@@ -11,11 +11,11 @@ from hub.domain.model import DeliveryState, Unit
 from hub.edxml.changes import Effect
 from hub.journal import blobs, events, messages, unit_registry
 from hub.journal.fact_reading import fact_rows
-from hub.journal.queue import claims, deliveries, lanes, pickup
+from hub.journal.queue import claim_release, claims, deliveries, lanes, pickup
 from hub.journal.queue.claims import AttemptExchange, PartnerQueue
 from hub.journal.replays import replay
 from hub.journal.replays.replay import ReplayChoice
-from hub.journal.searching.search import MessageFilter
+from hub.journal.searching.message_filter import MessageFilter
 from tests import databases
 from tests.province import NOW, ROUTES, document, entry, status
 
@@ -45,20 +45,20 @@ def test_claimed_work_is_taken_once_and_survives_a_crash_uncounted(tx, sent):
     assert len(claim(tx)) == 1
     assert claim(tx) == []
     assert state(tx, sent) == [(DeliveryState.SENDING, 1)]
-    assert claims.release_lost_claims(tx, NOW, alone=True) == 1  # ...the process died here...
+    assert claim_release.release_lost_claims(tx, NOW, alone=True) == 1  # ...the process died here...
     assert state(tx, sent) == [(DeliveryState.WAITING, 0)]
     assert len(claim(tx)) == 1
 
 
 def test_a_lease_that_ended_is_given_back_and_one_that_runs_is_not(tx, sent):
     claim(tx)
-    assert claims.release_lost_claims(tx, NOW + LEASE) == 0
-    assert claims.release_lost_claims(tx, NOW + LEASE * 2) == 1
+    assert claim_release.release_lost_claims(tx, NOW + LEASE) == 0
+    assert claim_release.release_lost_claims(tx, NOW + LEASE * 2) == 1
 
 
 def test_a_claim_that_was_lost_settles_nothing(tx, sent):
     (stale,) = claim(tx, holder="slow node")
-    claims.release_lost_claims(tx, NOW + LEASE * 2)
+    claim_release.release_lost_claims(tx, NOW + LEASE * 2)
     (fresh,) = claim(tx, now=NOW + LEASE * 2, holder="other node")
     assert not settle(tx, stale, DELIVERED)
     assert settle(tx, fresh, DELIVERED)
@@ -68,7 +68,7 @@ def test_a_claim_that_was_lost_settles_nothing(tx, sent):
 
 def test_a_node_that_lost_and_took_again_cannot_settle_by_the_old_claim(tx, sent):
     (old,) = claim(tx)
-    claims.release_lost_claims(tx, NOW, alone=True)
+    claim_release.release_lost_claims(tx, NOW, alone=True)
     claim(tx)
     assert not settle(tx, old, AttemptVerdict(DeliveryState.DEAD, "late"), "refused")
     assert state(tx, sent) == [(DeliveryState.SENDING, 1)]
@@ -76,9 +76,9 @@ def test_a_node_that_lost_and_took_again_cannot_settle_by_the_old_claim(tx, sent
 
 def test_what_was_given_back_and_taken_again_is_not_given_back_by_the_old_claim(tx, sent):
     (stale,) = claim(tx)
-    claims.release_lost_claims(tx, NOW + LEASE * 2)
+    claim_release.release_lost_claims(tx, NOW + LEASE * 2)
     (fresh,) = claim(tx, now=NOW + LEASE * 2)
-    assert claims.release_claim(tx, stale, NOW + LEASE * 2) == 0
+    assert claim_release.release_claim(tx, stale, NOW + LEASE * 2) == 0
     assert settle(tx, fresh, DELIVERED)
 
 

@@ -17,13 +17,13 @@ from hub.language.catalogues import say_both
 from hub.report.counting import evidence
 from hub.report.form import definition
 from hub.report.form.book import read_shipped_book
+from hub.report.form.column import Column
 from hub.report.form.folder import read_form_folder
-from hub.report.form.form import Column
 from hub.report.signed.sealed import read_sealed_report
 from hub.security import signing
 from hub.store import tables, transactions
 from hub.units.province import Province
-from hub.workload import closing, evidence_file, submission, unit_report
+from hub.workload import closing, closing_plan, evidence_file, report_sources, submission, unit_report
 from tests import databases, stranger
 from tests.conftest import cannot_be_had
 from tests.databases import few_on_postgresql
@@ -127,8 +127,10 @@ def test_without_messages_the_bases_have_none_and_say_so(tx):
 
 def close(tx: transactions.Transaction, form: str, last: str) -> None:
     book = read_shipped_book()
-    while (following := closing.find_next_month_to_close(tx, book, form)) is not None and following[1].text <= last:
-        closing.close_month(tx, book, form, following[1], closing.find_earliest_closing_time(following[1]), "an")
+    while (following := closing_plan.find_next_month_to_close(tx, book, form)) is not None and following[
+        1
+    ].text <= last:
+        closing.close_month(tx, book, form, following[1], closing_plan.find_earliest_closing_time(following[1]), "an")
 
 
 @pytest.mark.slow
@@ -169,7 +171,7 @@ def test_the_revision_that_was_given_out_is_the_one_in_the_file(tx):
     assert false(file.getvalue()) == []
 
 
-def summary_of(asked: unit_report.ReportSources) -> tuple[int, str]:
+def summary_of(asked: report_sources.ReportSources) -> tuple[int, str]:
     with asked.open_evidence(ENDED) as gathered:
         return gathered.listing.summary.facts, gathered.listing.summary.sha256
 

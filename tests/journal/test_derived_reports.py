@@ -14,7 +14,7 @@ from hub.report.form.book import read_shipped_book
 from hub.store import transactions
 from hub.store.tables import fact as facts_table
 from hub.store.tables import message
-from hub.workload import closing, unit_report
+from hub.workload import closing, closing_plan, unit_report
 from tests.opened import evidence_of, facts_behind, lines_of
 
 AFTER = datetime(2027, 6, 1, tzinfo=UTC)
@@ -101,7 +101,7 @@ def test_it_is_closed_when_every_form_that_it_takes_from_is(asked):
     before = unit_report.resolve_report_sources(asked, "A", "2026-12", "tonghop")
     assert not before.complete
     for name in ("ii06a", "edoc", "mail"):
-        while (found := closing.find_next_month_to_close(asked, read_shipped_book(), name)) and found[
+        while (found := closing_plan.find_next_month_to_close(asked, read_shipped_book(), name)) and found[
             1
         ].text <= "2026-12":
             closing.close_month(asked, read_shipped_book(), name, found[1], AFTER, "an")

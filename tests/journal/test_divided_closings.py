@@ -18,8 +18,8 @@ from hub.store import transactions
 from hub.store.tables import closed_row, message
 from hub.store.tables import fact as facts_table
 from hub.store.transactions import Transaction
-from hub.workload import closing, facts_behind, unit_report
-from hub.workload.unit_report import ReportSources
+from hub.workload import closing, closing_plan, facts_behind, row_revisions, unit_report
+from hub.workload.report_sources import ReportSources
 from tests import evidencing
 from tests.opened import facts_behind as opened
 
@@ -122,11 +122,11 @@ def test_a_closing_keeps_rows_and_names_and_counting_again_finds_nothing(tx: Tra
         ("HT",): "Lĩnh vực HT",
         ("ĐĐ",): "Đất đai",
     }
-    assert list(closing.find_differing_units(tx, "ii06a", "2026-11")) == []
+    assert list(row_revisions.find_differing_units(tx, "ii06a", "2026-11")) == []
     assert asked(tx, "X", "2026-11").count(AFTER) == before
-    assert closing.read_closings(tx, "ii06a")[0].sha256 == done.sha256
+    assert closing_plan.read_closings(tx, "ii06a")[0].sha256 == done.sha256
     tx.execute(sa.update(facts_table).values(attributes=(("field", "CT"),)).where(facts_table.c.key == "1"))
-    assert list(closing.find_differing_units(tx, "ii06a", "2026-11")) == ["X"], "another field is another row"
+    assert list(row_revisions.find_differing_units(tx, "ii06a", "2026-11")) == ["X"], "another field is another row"
 
 
 def test_a_month_closed_before_stays_as_it_is_and_stands_undivided_in_its_quarter(tx: Transaction) -> None:
@@ -137,7 +137,7 @@ def test_a_month_closed_before_stays_as_it_is_and_stands_undivided_in_its_quarte
     assert set(tx.scalars(sa.select(closed_row.c.division))) == {None}
     closing.close_month(tx, BOOK, "ii06a", DECEMBER, DECEMBER.end + timedelta(minutes=2), "an")
     assert asked(tx, "X", "2026-11").count(AFTER) == old
-    assert list(closing.find_differing_units(tx, "ii06a", "2026-11")) == []
+    assert list(row_revisions.find_differing_units(tx, "ii06a", "2026-11")) == []
     assert rows(tx, "X", "2026-12") == {("HT",): (1, 1, 1, 0)}
     assert rows(tx, "X", "2026-Q4") == {("HT",): (0, 0, 1, 0), (UNDIVIDED,): (0, 2, 1, 0)}
     quarter = asked(tx, "X", "2026-Q4")

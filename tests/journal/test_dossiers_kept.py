@@ -10,9 +10,9 @@ from hub.domain.model import PacketProfile
 from hub.intake import dossiers_query
 from hub.intake.admission import require_strict_profile, resolve_record_units
 from hub.journal import events, messages
-from hub.journal.decisions import MessageEntry
+from hub.journal.effects import MessageEntry
 from hub.journal.fact_reading import fact_rows
-from hub.journal.searching import search
+from hub.journal.searching import message_reading
 from hub.partner.policy import Policy
 from hub.services.dossiers import read_dossier_call
 from tests.dossiers import hoso, statistic, sync
@@ -93,7 +93,7 @@ def test_the_messages_about_a_dossier_are_found_by_its_whole_code_newest_first(t
         take(tx, number, sync(hoso(code)))
 
     def found(code, units=None, most=100):
-        return [row["id"] for row in search.find_messages_about(tx, "dossiers", code, units, most)]
+        return [row["id"] for row in message_reading.find_messages_about(tx, "dossiers", code, units, most)]
 
     assert found("H55.13-1") == [two, one]
     assert found("H55.13-1", ["H55.13"]) == [two, one]

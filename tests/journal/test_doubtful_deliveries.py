@@ -6,10 +6,11 @@ import attrs
 import pytest
 import sqlalchemy as sa
 
+from hub.domain.conversations import LaterFailure
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
-from hub.domain.model import DeliveryState, LaterFailure
+from hub.domain.model import DeliveryState
 from hub.journal import consignments, events, messages
-from hub.journal.queue import claims, deliveries
+from hub.journal.queue import claim_release, claims, deliveries, delivery_ends
 from hub.journal.queue.claims import AttemptExchange
 from hub.store import transactions
 from hub.store.tables import fact
@@ -45,7 +46,7 @@ class Sending:
 
     def fail(self, *failures):
         with transactions.write_transaction(self.engine) as tx:
-            return deliveries.fail_delivered(tx, "vpcp", failures, LATER)
+            return delivery_ends.fail_delivered(tx, "vpcp", failures, LATER)
 
     def now(self):
         with transactions.read_transaction(self.engine) as tx:
@@ -99,8 +100,8 @@ def test_a_status_that_comes_before_the_answer_does_not_move_the_beginning_of_th
     """The partner is asked what it got since then."""
     _ = sending.claim()
     with transactions.write_transaction(sending.engine) as tx:
-        deliveries.update_delivery(tx, {"which": sending.now().id, "status": "01", "changed_at": LATER})
-        assert claims.release_lost_claims(tx, LATER, alone=True) == 1
+        delivery_ends.update_delivery(tx, {"which": sending.now().id, "status": "01", "changed_at": LATER})
+        assert claim_release.release_lost_claims(tx, LATER, alone=True) == 1
     assert sending.now().unsure == NOW
 
 
@@ -108,7 +109,7 @@ def test_an_attempt_that_a_stop_interrupted_is_a_lost_answer_unless_it_had_not_b
     for begun, unsure in ((False, None), (True, NOW)):
         taken = sending.claim()
         with transactions.write_transaction(sending.engine) as tx:
-            assert claims.release_claim(tx, taken, NOW, begun=begun) == 1
+            assert claim_release.release_claim(tx, taken, NOW, begun=begun) == 1
         assert sending.now().unsure == unsure
 
 

@@ -29,9 +29,9 @@ from hub.report.counting.counting import COUNTING
 from hub.report.form import definition
 from hub.report.form.book import read_shipped_book
 from hub.security import signing
-from hub.security.certificates import Anchors
+from hub.security.anchors import Anchors
 from hub.store import tables, transactions
-from hub.workload import closing, evidence_file, unit_report
+from hub.workload import closing, closing_plan, evidence_file, unit_report
 from tests import databases, stranger
 from tests.conftest import ROOT, cannot_be_had
 from tests.databases import few_on_postgresql
@@ -178,11 +178,13 @@ def test_each_column_lists_facts_that_add_up_to_its_cells(place, form):
 
 def close(tx: transactions.Transaction, form: str, last: str) -> None:
     """Close each month of *form* up to *last*, each as soon as it may be."""
-    while (following := closing.find_next_month_to_close(tx, read_shipped_book(), form)) is not None and following[
+    while (following := closing_plan.find_next_month_to_close(tx, read_shipped_book(), form)) is not None and following[
         1
     ].text <= last:
         period = following[1]
-        closing.close_month(tx, read_shipped_book(), form, period, closing.find_earliest_closing_time(period), "an")
+        closing.close_month(
+            tx, read_shipped_book(), form, period, closing_plan.find_earliest_closing_time(period), "an"
+        )
 
 
 @pytest.mark.slow

@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hub.domain.conversations import Reply, Request
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
-from hub.domain.model import DeliveryState, Reply, Request
+from hub.domain.model import DeliveryState
 from hub.journal import messages
 from hub.journal.queue import claims, exchanges
 from hub.journal.queue.claims import AttemptExchange
@@ -19,7 +20,7 @@ from hub.journal.queue.exchanges import FIRST, MOST, choose_keeping
 from hub.journal.queue.settlement_sets import settle_delivered_claims
 from hub.partner.kept_exchange import BODY, KeptExchange, keep_exchange
 from hub.store import transactions
-from hub.store.group_commit import SetStep, StepCall, commit_steps
+from hub.store.batch_commit import SetStep, StepCall, commit_steps
 from hub.store.tables import attempt, exchange
 from tests.examples import at_most
 from tests.province import NOW, ROUTES, document, entry

@@ -6,11 +6,12 @@ import attrs
 import pytest
 import sqlalchemy as sa
 
+from hub.domain.conversations import LaterFailure
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
-from hub.domain.model import DeliveryState, LaterFailure
+from hub.domain.model import DeliveryState
 from hub.journal import messages
 from hub.journal.fact_reading import fact_rows
-from hub.journal.queue import claims, deliveries
+from hub.journal.queue import claims, deliveries, delivery_ends
 from hub.journal.queue.claims import AttemptExchange
 from hub.report.counting.counting import count_report
 from hub.report.form.folder import read_form_folder
@@ -53,7 +54,7 @@ class Sending:
 
     def fail_later(self):
         with transactions.write_transaction(self.engine) as tx:
-            return deliveries.fail_delivered(tx, "vpcp", (LaterFailure("id-1", "G22", "no"),), self.at)
+            return delivery_ends.fail_delivered(tx, "vpcp", (LaterFailure("id-1", "G22", "no"),), self.at)
 
     @property
     def failed(self):

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from hub.journal import unit_registry
 from hub.report.form.book import read_shipped_book
-from hub.report.form.form import ColumnKind
+from hub.report.form.column import ColumnKind
 from hub.report.form.period import parse_period
 from hub.report.glance.sheet import GlanceSheet
 from hub.security.attesting import AttestationTrust

@@ -9,7 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from hub.language.languages import Language
-from hub.report.form.form import Indicator, Measured, Wording
+from hub.report.form.column import Wording
+from hub.report.form.form import Indicator, Measured
 from hub.report.words import write_notes
 from hub.store import transactions
 from hub.store.tables import event

@@ -15,8 +15,8 @@ from hub.journal import blobs, events, messages, statuses
 from hub.journal import facts as journal_facts
 from hub.journal.fact_reading import fact_rows
 from hub.journal.queue import deliveries, pickup
-from hub.journal.searching import search
-from hub.journal.searching.search import MessageFilter
+from hub.journal.searching import message_reading, search
+from hub.journal.searching.message_filter import MessageFilter
 from hub.store import transactions
 from hub.store.tables import message, metadata
 from tests.province import NOW, ROUTES, document, entry, status
@@ -51,7 +51,7 @@ def test_what_is_written_survives_a_power_cut_by_setting(engine):
 def test_an_accepted_message_has_its_bytes_its_deliveries_its_fact_and_its_events(tx):
     taken = messages.record_message(tx, entry(document("H55.13", "H55.01", "G22.1")), ROUTES)
     assert taken.problems == ()
-    message = search.read_message(tx, taken.id)
+    message = message_reading.read_message(tx, taken.id)
     assert (message.state, message.kind, message.sender) == (MessageState.ACCEPTED, PacketKind.DOCUMENT, "H55.13")
     assert blobs.read_blob(tx, message.sha256) == b"packet 1"
     assert states(tx, taken.id) == {"H55.01": DeliveryState.WAITING, "G22.1": DeliveryState.WAITING}

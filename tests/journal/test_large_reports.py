@@ -12,13 +12,13 @@ from hub.domain.errors import Unready
 from hub.domain.model import Fact, Unit
 from hub.journal import unit_registry
 from hub.journal.fact_reading import fact_pages, fact_search
-from hub.journal.searching import search
+from hub.journal.searching import message_reading
 from hub.report.counting import counting, evidence, listing
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period
 from hub.store import report_worker, transactions
 from hub.store.tables import fact as table
-from hub.workload import closing, unit_report
+from hub.workload import closing, closing_plan, unit_report
 from hub.workload import facts_behind as facts_behind_of
 from tests.bench import reports
 from tests.bench.reports import FORMS, NOW, PERIOD, UNIT
@@ -84,7 +84,11 @@ def test_a_report_is_counted_a_few_keys_at_a_time_and_says_the_same(engine, form
 
         def gathered() -> Any:
             with asked.open_evidence(NOW) as found:
-                return found.report, found.listing.summary, sum(1 for _ in search.NamedLines(tx, found.listing))
+                return (
+                    found.report,
+                    found.listing.summary,
+                    sum(1 for _ in message_reading.NamedLines(tx, found.listing)),
+                )
 
         (again, summary, listed), sealed = peak(gathered)
         facts = every_fact(tx, form)
@@ -124,12 +128,12 @@ def test_a_month_is_closed_a_few_keys_at_a_time(engine):
         period = parse_period(PERIOD)
         draft, took = peak(
             lambda: closing.count_month_draft(
-                tx, read_shipped_book(), "edoc", period, closing.find_earliest_closing_time(period)
+                tx, read_shipped_book(), "edoc", period, closing_plan.find_earliest_closing_time(period)
             )
         )
         facts = every_fact(tx, "edoc")
         lines = evidence.gather_evidence(
-            draft.plan.form, facts, period, closing.find_earliest_closing_time(period), (UNIT,)
+            draft.plan.form, facts, period, closing_plan.find_earliest_closing_time(period), (UNIT,)
         )
         (row,) = draft.rows
         assert (row.facts, row.evidence) == (len(lines), evidence.hash_row(line.fact for line in lines))

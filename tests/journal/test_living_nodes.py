@@ -13,13 +13,13 @@ from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState
 from hub.journal import consignments, messages, nodes
 from hub.journal.nodes import LIFE, Node, PendingRestart
-from hub.journal.queue import claims, deliveries
+from hub.journal.queue import claim_release, claims, deliveries
 from hub.journal.queue.claims import AttemptExchange
 from hub.monitoring import overview
 from hub.monitoring.overview import Concern
 from hub.node.heartbeat import BEAT, Heartbeat
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from hub.store.notify import NotifyListener
 from hub.store.tables import node as table
 from hub.store.tables import upgrade
@@ -56,14 +56,14 @@ def claimed(tx):
 def test_what_a_node_was_sending_it_may_be_sending_still_unless_it_says_itself_that_it_is_not(tx, claimed, by, still):
     last_seen(tx, "one", LIFE + timedelta(seconds=2), NOW)
     at = NOW + timedelta(seconds=20)
-    assert claims.release_lost_claims(tx, at, holder=by, first=True) == 1
+    assert claim_release.release_lost_claims(tx, at, holder=by, first=True) == 1
     for times in range(2):
         (again,) = claims.claim_deliveries(tx, "vpub", at, limit=9, holder=by, lease=timedelta(seconds=1))
         consignment = consignments.read_consignment(tx, again)
         assert consignment.unsure == NOW
         assert consignment.unsure_until == (NOW + LEASE if still else at)
         if times:
-            assert claims.release_claim(tx, again, at, begun=False) == 1
+            assert claim_release.release_claim(tx, again, at, begun=False) == 1
         else:
             asked = AttemptVerdict(DeliveryState.WAITING, "the list is away", at)
             assert claims.settle_claim(
@@ -114,12 +114,12 @@ def test_on_postgresql_the_nodes_own_clocks_do_not_count(tx):
 def test_a_living_nodes_claim_is_not_taken_away_however_long_it_takes(tx, claimed):
     nodes.record_heartbeat(tx, node("one"), NOW + LEASE * 5)
     assert states(tx, NOW + LEASE * 5) == {"one": ("alive", 1)}
-    assert claims.release_lost_claims(tx, NOW + LEASE * 5, holder="two") == 0
+    assert claim_release.release_lost_claims(tx, NOW + LEASE * 5, holder="two") == 0
 
 
 def test_what_a_lapsed_or_stopped_node_held_is_given_back_before_its_lease_ends(tx, claimed):
     last_seen(tx, "one", LIFE + timedelta(seconds=1), NOW)
-    assert claims.release_lost_claims(tx, NOW, holder="two") == 1
+    assert claim_release.release_lost_claims(tx, NOW, holder="two") == 1
     assert claims.claim_deliveries(tx, "vpub", NOW, limit=9, holder="two", lease=LEASE)
     assert not claims.settle_claim(
         tx,
@@ -129,12 +129,12 @@ def test_what_a_lapsed_or_stopped_node_held_is_given_back_before_its_lease_ends(
     ), "it is stale"
     nodes.record_heartbeat(tx, node("two"), NOW)
     nodes.record_node_end(tx, "two", NOW - timedelta(seconds=1))
-    assert claims.release_lost_claims(tx, NOW + timedelta(seconds=1)) == 1
+    assert claim_release.release_lost_claims(tx, NOW + timedelta(seconds=1)) == 1
 
 
 def test_a_node_that_lapsed_does_not_take_its_own_conversations_away(tx, claimed):
     last_seen(tx, "one", LIFE * 2, NOW)
-    assert claims.release_lost_claims(tx, NOW, holder="one", under_way=claimed.deliveries) == 0
+    assert claim_release.release_lost_claims(tx, NOW, holder="one", under_way=claimed.deliveries) == 0
     assert claims.settle_claim(
         tx,
         claims.EndedAttempt(
@@ -147,7 +147,7 @@ def test_a_message_that_crashes_its_node_is_set_aside_though_the_node_begins_aga
     taken, now = [claimed], NOW
     for _ in range(5):
         assert len(taken) == 1
-        assert claims.release_lost_claims(tx, now, first=True, holder="one") == 1
+        assert claim_release.release_lost_claims(tx, now, first=True, holder="one") == 1
         now += timedelta(minutes=5)
         nodes.record_heartbeat(tx, node("one"), now)
         taken = claims.claim_deliveries(tx, "vpub", now, limit=9, holder="one", lease=LEASE)

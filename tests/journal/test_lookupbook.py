@@ -8,7 +8,7 @@ import pytest
 
 from hub.domain.errors import CallRefused
 from hub.domain.model import Fact, Problem, Record
-from hub.journal.decisions import MessageEntry
+from hub.journal.effects import MessageEntry
 from hub.journal.replay_guard import ReplayMark
 from hub.partner.policy import Policy
 from hub.store import transactions

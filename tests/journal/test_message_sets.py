@@ -18,7 +18,7 @@ from hub.journal.message_sets import ReceivedMessage, record_message_sets
 from hub.journal.queue import deliveries
 from hub.journal.replay_guard import ReplayMark
 from hub.store import transactions
-from hub.store.group_commit import StepCall, commit_steps
+from hub.store.batch_commit import StepCall, commit_steps
 from hub.store.tables import content, delivery, message
 from tests.databases import sqlite
 from tests.examples import at_most

@@ -13,10 +13,10 @@ from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState, Event
 from hub.journal import blobs, events, messages, replay_guard, unit_registry
 from hub.journal.fact_reading import fact_rows
-from hub.journal.queue import claims
+from hub.journal.queue import claim_release, claims
 from hub.journal.queue.waiting_counts import find_wrong_counts
 from hub.journal.searching import search
-from hub.journal.searching.search import MessageFilter
+from hub.journal.searching.message_filter import MessageFilter
 from hub.keeping import move as journal_move
 from hub.keeping.move import JournalMove, Unmovable, list_moved_tables
 from hub.store import move_marks, transactions
@@ -139,7 +139,7 @@ def test_the_new_journal_goes_on_new_rows_get_new_numbers_and_what_was_being_sen
 ):
     move.run(LATER)
     with transactions.write_transaction(target) as tx:
-        assert claims.release_lost_claims(tx, NOW, holder=NODE) == 1, "the node's own, after its restart"
+        assert claim_release.release_lost_claims(tx, NOW, holder=NODE) == 1, "the node's own, after its restart"
         (again,) = [
             claim
             for claim in claims.claim_deliveries(tx, "vpub", NOW, limit=9, holder=NODE, lease=timedelta(seconds=100))
@@ -170,8 +170,8 @@ def test_the_new_journal_goes_on_new_rows_get_new_numbers_and_what_was_being_sen
 def test_on_another_machine_what_was_being_sent_waits_for_the_end_of_its_lease(move, target):
     move.run(LATER)
     with transactions.write_transaction(target) as tx:
-        assert claims.release_lost_claims(tx, NOW, holder="another") == 0
-        assert claims.release_lost_claims(tx, NOW + timedelta(seconds=101), holder="another") == 1
+        assert claim_release.release_lost_claims(tx, NOW, holder="another") == 0
+        assert claim_release.release_lost_claims(tx, NOW + timedelta(seconds=101), holder="another") == 1
 
 
 @contextmanager
@@ -252,7 +252,7 @@ def test_when_the_old_journal_was_used_meanwhile_what_changed_is_moved_too(move,
     with killed_at(monkeypatch, source, 1, after=False), pytest.raises(Killed):
         move.run(LATER)
     with transactions.write_transaction(source) as tx:
-        assert claims.release_lost_claims(tx, LATER, alone=True) == 1
+        assert claim_release.release_lost_claims(tx, LATER, alone=True) == 1
         messages.record_message(tx, entry(document("H55.13", document_id="D30"), 30), ROUTES)
     move.run(LATER)
     assert_moved(source, target)

@@ -10,7 +10,7 @@ from hub.journal import events, facts, lineage, messages, statuses
 from hub.journal.fact_reading import fact_rows
 from hub.journal.lineage import Relation
 from hub.journal.queue import deliveries
-from hub.journal.searching import search
+from hub.journal.searching import message_reading
 from tests.databases import plans, sqlite
 from tests.province import NOW, ROUTES, document, entry, status
 
@@ -67,7 +67,7 @@ def test_such_a_match_is_marked_on_both_messages_and_their_links(desk):
         (answer, Relation.ANSWERS_BY_NUMBER, sent),
         (sent, Relation.ANSWERED_BY_NUMBER, answer),
     ):
-        found, told = search.read_message(desk.tx, one), events.read_message_events(desk.tx, one)
+        found, told = message_reading.read_message(desk.tx, one), events.read_message_events(desk.tx, one)
         assert [(each.relation, each.id) for each in lineage.read_message_links(desk.tx, found, told)] == [
             (relation, other)
         ]

@@ -28,7 +28,7 @@ from hub.services import list_services
 from hub.store import transactions
 from hub.units.deeds import Estate
 from hub.units.province import Province
-from hub.workload import closing, unit_report
+from hub.workload import closing, closing_plan, row_revisions, unit_report
 from hub.workload.facts_behind import list_facts_behind
 from hub.workload.month_end import MonthEnd
 from tests import databases
@@ -272,8 +272,8 @@ class TestAMerger:
         merger.bring("communes", sync(received("HS-9", "2027-01-10"), organ="H55.82"))
         for text in ("2027-02", "2027-03"):
             self.move(merger)
-            merger.now = max(merger.now, closing.find_earliest_closing_time(parse_period(text)))
-            while (found := closing.find_next_month_to_close(merger.tx, book, "ii06a")) and found[1].text <= text:
+            merger.now = max(merger.now, closing_plan.find_earliest_closing_time(parse_period(text)))
+            while (found := closing_plan.find_next_month_to_close(merger.tx, book, "ii06a")) and found[1].text <= text:
                 closing.close_month(merger.tx, book, "ii06a", found[1], merger.now, "an")
             if text == "2027-02":
                 merger.bring("communes", sync(finished("H55.81-270120-0001", "2027-02-20"), organ="H55.81"))
@@ -282,20 +282,20 @@ class TestAMerger:
         assert {unit: merger.cells(unit, "2027-Q1").get("pending") for unit in ("H55.81", "H55.82", "H55.80")} == {
             "H55.81": None, "H55.82": None, "H55.80": 5
         }  # fmt: skip
-        assert list(closing.find_differing_units(merger.tx, "ii06a", "2027-02")) == []
+        assert list(row_revisions.find_differing_units(merger.tx, "ii06a", "2027-02")) == []
 
     def test_a_deed_that_is_learned_late_leaves_the_closed_month_and_moves_the_stock_in_the_open_one(self, tx):
         books, book = Books(tx, province(BEFORE, COMMUNES), BEFORE), read_shipped_book()
         books.now = day("2027-01-20")
         books.bring("communes", sync(received("H55.81-270120-0001"), organ="H55.81"))
-        books.now = closing.find_earliest_closing_time(parse_period("2027-02"))
+        books.now = closing_plan.find_earliest_closing_time(parse_period("2027-02"))
         closing.close_month(tx, book, "ii06a", parse_period("2027-02"), books.now, "an")
-        sealed = closing.read_closings(tx, "ii06a")[-1].sha256
+        sealed = closing_plan.read_closings(tx, "ii06a")[-1].sha256
         books.meet(AFTER, province(AFTER, COMMUNES))
         books.now += timedelta(days=1)
         self.move(books)
-        assert list(closing.find_differing_units(tx, "ii06a", "2027-02")) == []
-        assert closing.read_closings(tx, "ii06a")[-1].sha256 == sealed
+        assert list(row_revisions.find_differing_units(tx, "ii06a", "2027-02")) == []
+        assert closing_plan.read_closings(tx, "ii06a")[-1].sha256 == sealed
         assert books.cells("H55.81", "2027-02")["pending"] == 1
         assert books.cells("H55.81", "2027-03") == {"carried_over": 1, "taken_over": -1}
         assert books.cells("H55.80", "2027-03") == {"received": 1, "taken_over": 1, "pending": 1, "pending_overdue": 1}
@@ -426,7 +426,7 @@ class TestCorrectedDays:
         return books.bring("centre", sync(received(CODE, on, due) | ended, organ=CENTRE))
 
     def close(self, books: Books, text: str = "2026-11", form: str = "ii06a", book: Book = BOOK) -> None:
-        books.now = closing.find_earliest_closing_time(parse_period(text))
+        books.now = closing_plan.find_earliest_closing_time(parse_period(text))
         closing.close_month(books.tx, book, form, parse_period(text), books.now, "an")
 
     def test_another_due_day_counts_in_the_open_month_and_is_told_with_both_messages(self, november):
@@ -468,7 +468,7 @@ class TestCorrectedDays:
         before = november.cells(CENTRE, "2026-11")
         self.tell(november, on="2026-11-20", due="2027-03-01")
         assert november.cells(CENTRE, "2026-11") == before
-        assert list(closing.find_differing_units(november.tx, "ii06a", "2026-11")) == []
+        assert list(row_revisions.find_differing_units(november.tx, "ii06a", "2026-11")) == []
         assert november.cells(CENTRE, "2026-12") == {
             "received": 1, "carried_over": 1, "pending": 1, "pending_in_time": 1
         }  # fmt: skip
@@ -492,8 +492,8 @@ class TestCorrectedDays:
         self.tell(november, end="2026-11-12")
         self.close(november, book=book)
         self.tell(november, end="2026-11-09")
-        assert closing.find_late_units(november.tx, "ii06a") == {CENTRE: "2026-11"}
-        ((period, row),) = closing.revise_unit(
+        assert row_revisions.find_late_units(november.tx, "ii06a") == {CENTRE: "2026-11"}
+        ((period, row),) = row_revisions.revise_unit(
             november.tx, "ii06a", "2026-11", CENTRE, reason="ngày sửa", by="an", now=november.now
         )
         assert (period, row.revision, row.reason, row.diff) == (
@@ -574,7 +574,7 @@ def test_the_hub_moves_what_is_open_in_the_night_before_it_closes_the_month(engi
         books.now = day("2027-01-20")
         books.bring("communes", sync(received("H55.81-270120-0001"), organ="H55.81"))
         books.meet(AFTER, province(AFTER, COMMUNES))
-    start, ticks = closing.find_automatic_closing_time(BOOK, parse_period("2027-02")), count()
+    start, ticks = closing_plan.find_automatic_closing_time(BOOK, parse_period("2027-02")), count()
     node = MonthEnd(
         cast("Any", JournalWithoutReactor(engine)),
         cast("Any", None),
@@ -585,10 +585,10 @@ def test_the_hub_moves_what_is_open_in_the_night_before_it_closes_the_month(engi
         node.run_once().send(None)
     with transactions.write_transaction(engine) as tx:
         books.tx = tx
-        assert closing.read_closings(tx, "ii06a")[-1].period.text == "2027-02"
+        assert closing_plan.read_closings(tx, "ii06a")[-1].period.text == "2027-02"
         assert books.cells("H55.81", "2027-02") == {"received_online": 1, "taken_over": -1}
         assert books.cells("H55.80", "2027-02")["pending_overdue"] == 1
-        assert list(closing.find_differing_units(tx, "ii06a", "2027-02")) == []
+        assert list(row_revisions.find_differing_units(tx, "ii06a", "2027-02")) == []
 
 
 def facts_of(books: Books, column: str, period: str) -> list[Fact]:

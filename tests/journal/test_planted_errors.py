@@ -17,7 +17,8 @@ import sqlalchemy as sa
 from hub.domain.model import Fact
 from hub.report.counting import closed, counting, dates, division
 from hub.report.form.book import Book
-from hub.report.form.form import ColumnKind, Form
+from hub.report.form.column import ColumnKind
+from hub.report.form.form import Form
 from hub.report.form.period import parse_period
 from hub.report.form.toml import read_form_toml
 from hub.store import transactions

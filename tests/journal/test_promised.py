@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from hub.domain.model import Attachment, Fact, Record
 from hub.journal import duties, events, messages
-from hub.journal.decisions import MessageEntry
+from hub.journal.effects import MessageEntry
 from hub.journal.fact_reading import fact_rows
 from hub.monitoring import metrics
 from hub.report.form.book import read_shipped_book
@@ -22,7 +22,7 @@ from hub.report.form.period import parse_period
 from hub.runtime.exposition import write_metrics
 from hub.store import transactions
 from hub.store.tables import event
-from hub.workload import closing
+from hub.workload import closing, closing_plan, row_revisions
 from tests.histories import office
 from tests.promised import keep_promises, step
 from tests.province import NOW, ROUTES, document, entry
@@ -285,13 +285,13 @@ def test_metrics_tell_how_many_facts_are_outstanding_and_since_when(engine):
 def test_no_month_is_closed_over_facts_that_were_received_before(engine):
     take(engine, message(1, province(duties.SLICE + 4)))
     after = MONTH.end + timedelta(hours=1)
-    with pytest.raises(closing.FactsOutstanding), transactions.read_transaction(engine) as tx:
+    with pytest.raises(closing_plan.FactsOutstanding), transactions.read_transaction(engine) as tx:
         closing.count_month_draft(tx, read_shipped_book(), "mail", MONTH, after)
     keep_promises(engine, ROUTES)
     with transactions.write_transaction(engine) as tx:
         made = closing.close_month(tx, read_shipped_book(), "mail", MONTH, after, "an")
         assert made.closed_at == after
-        assert not list(closing.find_differing_units(tx, "mail", MONTH.text))
+        assert not list(row_revisions.find_differing_units(tx, "mail", MONTH.text))
 
 
 def test_what_is_promised_after_the_month_could_be_closed_keeps_it_not_open_and_makes_a_revision(engine, monkeypatch):
@@ -306,10 +306,10 @@ def test_what_is_promised_after_the_month_could_be_closed_keeps_it_not_open_and_
     keep_promises(engine, ROUTES)
     last = f"H55.L{duties.SLICE}"
     with transactions.write_transaction(engine) as tx:
-        assert last in closing.find_late_units(tx, "mail")
-        assert list(closing.find_differing_units(tx, "mail", MONTH.text)) == [last]
-        closing.revise_unit(tx, "mail", MONTH.text, last, reason="late", by="an", now=after)
-        assert not list(closing.find_differing_units(tx, "mail", MONTH.text))
+        assert last in row_revisions.find_late_units(tx, "mail")
+        assert list(row_revisions.find_differing_units(tx, "mail", MONTH.text)) == [last]
+        row_revisions.revise_unit(tx, "mail", MONTH.text, last, reason="late", by="an", now=after)
+        assert not list(row_revisions.find_differing_units(tx, "mail", MONTH.text))
 
 
 def test_a_closing_that_was_counted_before_something_was_promised_is_not_written(engine):
@@ -318,5 +318,5 @@ def test_a_closing_that_was_counted_before_something_was_promised_is_not_written
     with transactions.read_transaction(engine) as tx:
         draft = closing.count_month_draft(tx, read_shipped_book(), "mail", MONTH, after)
     take(engine, message(2, {f"H55.L{number}": 1 for number in range(duties.SLICE + 1)}, at=NOW))
-    with pytest.raises(closing.FactsOutstanding), transactions.write_transaction(engine) as tx:
+    with pytest.raises(closing_plan.FactsOutstanding), transactions.write_transaction(engine) as tx:
         closing.settle_closing(tx, draft, "an")

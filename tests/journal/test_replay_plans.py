@@ -17,11 +17,12 @@ from hub.journal import messages
 from hub.journal.fact_reading import fact_rows
 from hub.journal.queue import claims, pickup
 from hub.journal.queue.claims import AttemptExchange
-from hub.journal.replays import replay_plans
+from hub.journal.replays import plan_rows, replay_plans
+from hub.journal.replays.plan_rows import ReplayPlan
 from hub.journal.replays.replay import ReplayChoice
-from hub.journal.replays.replay_plans import KeyReused, ReplayPlan, SamePerson
+from hub.journal.replays.replay_plans import KeyReused, SamePerson
 from hub.journal.replays.replay_rules import PLAN, PlanEvent, PlanState, PlanUnmovable, count_room, move_plan
-from hub.journal.searching.search import MessageFilter
+from hub.journal.searching.message_filter import MessageFilter
 from hub.partner.rate_limit import Rate
 from hub.store import transactions
 from hub.store.tables import event
@@ -116,11 +117,11 @@ def test_what_was_delivered_goes_again_and_no_report_counts_it_twice(engine):
     claimed = push(engine, DeliveryState.DELIVERED, DeliveryState.DEAD, now=LATER)
     assert all(claim.again for claim in claimed), "an adapter is told of it"
     assert read(engine, lambda tx: list(fact_rows.read_facts(tx))) == counted, "nor is a refused repetition a failure"
-    assert read(engine, replay_plans.count_results, plan.id) == {"delivered": 1, "dead": 2}
-    dead = [read(engine, replay_plans.list_items, plan.id, after, 1, DeliveryState.DEAD) for after in (0, 2, 3)]
+    assert read(engine, plan_rows.count_results, plan.id) == {"delivered": 1, "dead": 2}
+    dead = [read(engine, plan_rows.list_items, plan.id, after, 1, DeliveryState.DEAD) for after in (0, 2, 3)]
     assert [[each.number for each in page] for page in dead] == [[2], [3], []]
     assert read(
-        engine, lambda tx: [each.number for each in replay_plans.iterate_items(tx, plan.id, DeliveryState.DEAD)]
+        engine, lambda tx: [each.number for each in plan_rows.iterate_items(tx, plan.id, DeliveryState.DEAD)]
     ) == [2, 3]
     assert {each.get("was") for each in told(engine, "delivery-replayed")} == {"delivered"}
 
@@ -165,7 +166,7 @@ def test_a_document_that_was_recalled_after_its_delivery_is_not_sent_again(engin
     plan = write(engine, replay_plans.start_plan, plan.id, by="an", now=LATER, approve_over=None)
     plan = run(engine, plan)
     assert (plan.queued, plan.skipped) == (0, 1), "the recall came after the plan"
-    (item,) = read(engine, replay_plans.list_items, plan.id)
+    (item,) = read(engine, plan_rows.list_items, plan.id)
     assert (item.state, item.why) == ("left", "recalled: 00000000-0000-7000-8000-000000000007")
 
 
@@ -179,7 +180,7 @@ def test_what_was_recalled_twice_stays_away_though_it_came_between(engine):
         push(engine, DeliveryState.DELIVERED, now=made.received_at)
     found = run(engine, order(engine, MessageFilter(kind="update"), again=True, goes=False))
     assert (found.chosen, found.left_out) == (0, {"stopped": 1})
-    (item,) = read(engine, replay_plans.list_items, found.id)
+    (item,) = read(engine, plan_rows.list_items, found.id)
     assert item.why == "recalled: 00000000-0000-7000-8000-000000000009"
 
 
@@ -190,7 +191,7 @@ def test_what_was_read_for_a_step_counts_only_where_nobody_was_faster(engine):
     read_first = read(engine, replay_plans.choose_next, plan.id, ROUTES, 2)
     for chosen in (read_first, read_first, None):
         plan = write(engine, replay_plans.take_step, plan.id, ROUTES, LATER, approve_over=None, limit=2, chosen=chosen)
-    items = read(engine, replay_plans.list_items, plan.id)
+    items = read(engine, plan_rows.list_items, plan.id)
     assert (plan.state, plan.chosen) == (PlanState.PLANNED, 5)
     assert [item.number for item in items] == [1, 2, 3, 4, 5]
     assert len({item.delivery.id for item in items}) == 5
@@ -227,11 +228,11 @@ def test_two_engineers_who_plan_the_same_replay_it_once(engine):
     binhs = run(engine, order(engine, again=True, goes=False, key="binh", by="binh"))
     for plan in (ans, binhs):
         write(engine, replay_plans.start_plan, plan.id, by=plan.made_by, now=LATER, approve_over=None)
-        run(engine, read(engine, replay_plans.read_plan, plan.id))
+        run(engine, read(engine, plan_rows.read_plan, plan.id))
         push(engine, DeliveryState.DELIVERED, now=LATER)
-    left = read(engine, replay_plans.read_plan, binhs.id)
+    left = read(engine, plan_rows.read_plan, binhs.id)
     assert (left.state, left.queued, left.skipped) == (PlanState.DONE, 0, 3)
-    assert {each.why for each in read(engine, replay_plans.list_items, left.id)} == {"moved"}
+    assert {each.why for each in read(engine, plan_rows.list_items, left.id)} == {"moved"}
     assert len(told(engine, "delivery-replayed")) == 3
 
 
@@ -378,11 +379,11 @@ def test_whatever_happens_each_chosen_delivery_is_replayed_once(tmp_path_factory
             run(engine, order(engine, again=True, key=f"{others}", by="binh", now=now), now=now)
         else:
             push(engine, DeliveryState.DELIVERED if what == "deliver" else DeliveryState.DEAD, now=now)
-    plan = read(engine, replay_plans.read_plan, plan.id)
+    plan = read(engine, plan_rows.read_plan, plan.id)
     ours = [each["delivery"] for each in told(engine, "delivery-replayed") if each["plan"] == plan.id]
     assert plan.state is PlanState.DONE
     assert len(ours) == len(set(ours)) == plan.queued
-    items = read(engine, replay_plans.list_items, plan.id)
+    items = read(engine, plan_rows.list_items, plan.id)
     assert {each.delivery.id for each in items if each.state == "queued"} == set(ours)
     assert plan.queued + plan.skipped == plan.chosen == 6
     if not others:

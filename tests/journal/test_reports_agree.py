@@ -11,7 +11,7 @@ from hub.report.counting.counting import Report
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import Period, parse_period
 from hub.store.transactions import Transaction
-from hub.workload import closing, unit_report
+from hub.workload import closing, row_revisions, unit_report
 from tests.journal.test_closing import AFTER, in_steps, put
 
 BOOK = read_shipped_book()
@@ -104,7 +104,9 @@ def test_reports_of_one_month_agree_in_whatever_order_its_forms_are_closed_and_f
     assert [each for period in periods for each in list_disagreements(tx, period)] == []
     for period in ("2026-11", "2026-12"):
         for unit in UNITS:
-            closing.revise_unit(tx, "mail", period, unit, reason="", by="hub", now=DECEMBER.end + timedelta(days=3))
+            row_revisions.revise_unit(
+                tx, "mail", period, unit, reason="", by="hub", now=DECEMBER.end + timedelta(days=3)
+            )
     assert [each for period in periods[:2] for each in list_disagreements(tx, period)] == []
     received = [count_report(tx, "ii06a", period).total.numbers["received_online"] for period in periods[:3]]
     mailed = [count_report(tx, "mail", period).total.numbers["sent"] for period in periods[:3]]

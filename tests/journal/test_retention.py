@@ -15,8 +15,8 @@ from hub.journal import blobs, events, messages, statuses
 from hub.journal import facts as journal_facts
 from hub.journal.fact_reading import fact_rows
 from hub.journal.packed_receipts import MOST, ReceiptToPack, pack_receipt
-from hub.journal.queue import deliveries, pickup
-from hub.journal.searching import search
+from hub.journal.queue import deliveries, delivery_ends, pickup
+from hub.journal.searching import message_reading
 from hub.keeping import integrity
 from hub.keeping.retention import chain_gaps, choosing
 from hub.keeping.retention.chain_gaps import ChainGap
@@ -126,7 +126,7 @@ class TestWhatAnArchivedMessageLeaves:
         made, taken = archived(engine)
         with transactions.read_transaction(engine) as tx:
             assert {fact.message for fact in fact_rows.read_facts(tx)} == {taken.id}
-            assert search.read_stored_receipt(tx, taken.id) == made.receipt
+            assert message_reading.read_stored_receipt(tx, taken.id) == made.receipt
 
     def test_the_chain_verifies_over_the_gap(self, engine):
         archived(engine)
@@ -143,7 +143,7 @@ class TestWhatAnArchivedMessageLeaves:
         made, refused = record(engine, document(), problems=(Problem("not-authorised", "x"),), receipt=None)
         assert letting_go.let_go(engine, THEN) == [refused.id]
         with transactions.read_transaction(engine) as tx:
-            assert search.read_message(tx, refused.id).refusal == "not-authorised: x"
+            assert message_reading.read_message(tx, refused.id).refusal == "not-authorised: x"
             assert blobs.read_blob_size(tx, made.sha256) is None
 
     @pytest.mark.parametrize("journal_url", ["sqlite"], indirect=True)
@@ -179,7 +179,7 @@ class TestACompactReceipt:
         close(engine)
         assert sorted(letting_go.let_go(engine, THEN)) == sorted(made)
         with transactions.read_transaction(engine) as tx:
-            assert {name: search.read_stored_receipt(tx, name) for name in made} == made
+            assert {name: message_reading.read_stored_receipt(tx, name) for name in made} == made
             sizes = tx.scalars(sa.select(sa.func.length(kept_receipt.c.packed))).all()
         assert count(engine, receipt_form) == 1
         assert max(sizes) < 0.2 * len(octets), "of it a signature of 256 octets cannot be made smaller"
@@ -197,7 +197,7 @@ class TestACompactReceipt:
         close(engine)
         assert sorted(letting_go.let_go(engine, THEN)) == sorted([ids[0], ids[2]])
         with transactions.read_transaction(engine) as tx:
-            assert [len(search.read_stored_receipt(tx, name) or b"") for name in ids] == [4, MOST + 1, 4]
+            assert [len(message_reading.read_stored_receipt(tx, name) or b"") for name in ids] == [4, MOST + 1, 4]
 
 
 class TestNothingUnhandledGoes:
@@ -215,7 +215,7 @@ class TestNothingUnhandledGoes:
         _, taken = record(engine, document())
         with transactions.write_transaction(engine) as tx:
             (waiting,) = deliveries.read_message_deliveries(tx, taken.id)
-            assert deliveries.give_up_delivery(tx, waiting, reason="x", by="an", now=NOW)
+            assert delivery_ends.give_up_delivery(tx, waiting, reason="x", by="an", now=NOW)
         close(engine)
         assert why(engine)[taken.id] is None
         with transactions.write_transaction(engine) as tx:

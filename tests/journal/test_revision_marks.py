@@ -19,7 +19,7 @@ from hub.report.form.period import parse_period
 from hub.report.output import formats
 from hub.report.signed import sealed
 from hub.store.transactions import Transaction
-from hub.workload import closing, unit_report
+from hub.workload import closing, row_revisions, unit_report
 from hub.workload.unit_report import RevisionMissing
 from tests import pdftags
 from tests.journal.test_closing import AFTER, dossier, on, put, told
@@ -48,7 +48,7 @@ def revised(tx: Transaction) -> Transaction:
     for minute, unit in enumerate(UNITS):
         put(tx, mail(unit, "2026-11-05", LATE + timedelta(minutes=minute), 7))
         made_at = LATE + timedelta(hours=1, minutes=minute)
-        closing.revise_unit(tx, "mail", "2026-11", unit, reason="", by="hub", now=made_at)
+        row_revisions.revise_unit(tx, "mail", "2026-11", unit, reason="", by="hub", now=made_at)
     return tx
 
 
@@ -169,7 +169,7 @@ def test_the_reason_that_a_person_gives_stands_beside_the_messages(tx):
     put(tx, mail("A", "2026-11-02", on("2026-11-03"), 2))
     closing.close_month(tx, BOOK, "mail", NOVEMBER, on("2026-11-16"), "an")
     put(tx, *(mail("A", f"2026-11-0{day}", LATE, 1) for day in range(3, 10)))
-    ((_, row),) = closing.revise_unit(tx, "mail", "2026-11", "A", reason="máy chủ hỏng", by="an", now=AFTER)
+    ((_, row),) = row_revisions.revise_unit(tx, "mail", "2026-11", "A", reason="máy chủ hỏng", by="an", now=AFTER)
     assert (row.reason, row.by, len(row.late.named), row.late.more) == ("máy chủ hỏng", "an", 7, 0)
     (kept,) = unit_report.resolve_report_sources(tx, "A", "2026-11", "mail", BOOK).marks.revised
     assert (kept.reason, kept.late) == ("máy chủ hỏng", row.late)
@@ -178,7 +178,7 @@ def test_the_reason_that_a_person_gives_stands_beside_the_messages(tx):
 def test_a_registry_edit_makes_no_revision_and_changes_no_mark(revised):
     before = write(revised, "json")
     unit_registry.write_registry_units(revised, [Unit("H55.1", "Tên khác", "H55.2")])
-    assert list(closing.find_differing_units(revised, "mail", "2026-11")) == []
+    assert list(row_revisions.find_differing_units(revised, "mail", "2026-11")) == []
     assert write(revised, "json") == before
 
 

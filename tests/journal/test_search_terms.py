@@ -11,8 +11,8 @@ from hub.domain.ids import make_first_id, make_first_id_of, make_id, make_moment
 from hub.domain.model import DeliveryState, Event, MessageState
 from hub.domain.search_terms import split_words
 from hub.journal import events
-from hub.journal.searching import search, search_index
-from hub.journal.searching.search import MessageFilter
+from hub.journal.searching import refused_calls, search, search_index
+from hub.journal.searching.message_filter import MessageFilter
 from hub.store.tables import attempt, message, search_posting
 from tests.journal.test_searches import put
 
@@ -202,15 +202,19 @@ def test_refused_calls_are_found_newest_first(tx, indexed):
         events.append_events(tx, Event("call-refused", BEGUN, None, None, {"code": "not-granted", **said}))
     if indexed:
         settle(tx)
-    calls = list(search.find_refused_calls(tx, MessageFilter()))
+    calls = list(refused_calls.find_refused_calls(tx, MessageFilter()))
     assert [call.tracking for call in calls] == names[::-1]
-    assert [call.tracking for call in search.find_refused_calls(tx, MessageFilter(sent_by="vpub"))] == names[3::-2]
-    assert [call.tracking for call in search.find_refused_calls(tx, MessageFilter(before=names[2]), 1)] == [names[1]]
-    assert not list(search.find_refused_calls(tx, MessageFilter(refusal="hub-busy")))
-    call = search.read_refused_call(tx, names[0])
+    assert [call.tracking for call in refused_calls.find_refused_calls(tx, MessageFilter(sent_by="vpub"))] == names[
+        3::-2
+    ]
+    assert [call.tracking for call in refused_calls.find_refused_calls(tx, MessageFilter(before=names[2]), 1)] == [
+        names[1]
+    ]
+    assert not list(refused_calls.find_refused_calls(tx, MessageFilter(refusal="hub-busy")))
+    call = refused_calls.read_refused_call(tx, names[0])
     assert call is not None
     assert call.operation == "SendDocument"
-    assert search.read_refused_call(tx, make_id(BEGUN)) is None
+    assert refused_calls.read_refused_call(tx, make_id(BEGUN)) is None
 
 
 def test_an_id_holds_its_moment():

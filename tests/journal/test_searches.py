@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from hub.domain.ids import make_id
 from hub.domain.model import DeliveryState, MessageState, PacketKind
 from hub.journal import messages, statuses
-from hub.journal.searching import search
-from hub.journal.searching.search import MessageFilter
+from hub.journal.searching import message_reading, search
+from hub.journal.searching.message_filter import MessageFilter
 from hub.journal.searching.search_index import TermIndex
 from hub.store import transactions
 from hub.store.tables import UNDELIVERED, delivery, message
@@ -299,7 +299,7 @@ def test_intake_uses_no_index_that_is_there_for_searches(tmp_path):
     [
         publications.list_publications,
         lambda tx: revisions.list_sealed_messages(tx, "H55", "06a", "2026-11"),
-        lambda tx: search.find_messages_about(tx, "dossiers", "k", None, 5, brought_by="p7"),
+        lambda tx: message_reading.find_messages_about(tx, "dossiers", "k", None, 5, brought_by="p7"),
     ],
     ids=["publications", "revisions", "of a partner"],
 )

@@ -26,7 +26,7 @@ from hub.store.tables import fact as facts_table
 from hub.store.tables import message
 from hub.store.transactions import Transaction
 from hub.workload import closing, unit_report
-from hub.workload.unit_report import ReportSources
+from hub.workload.report_sources import ReportSources
 from tests.officials import HUB
 from tests.opened import facts_behind as opened
 

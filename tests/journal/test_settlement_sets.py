@@ -13,13 +13,13 @@ from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState, Fact
 from hub.journal import events, facts, messages
 from hub.journal.fact_reading import fact_rows
-from hub.journal.queue import claims, deliveries
+from hub.journal.queue import claim_release, claims, deliveries
 from hub.journal.queue.claims import AttemptExchange
 from hub.journal.queue.settlement_sets import settle_delivered_claims
 from hub.partner.circuit_breaker import Breaker, BreakerPosition, record_breaker_success
 from hub.partner.policy import Policy
 from hub.store import transactions
-from hub.store.group_commit import SetStep, StepCall, commit_steps
+from hub.store.batch_commit import SetStep, StepCall, commit_steps
 from hub.store.tables import attempt, delivery
 from tests.province import NOW, ROUTES, document, entry
 
@@ -111,7 +111,7 @@ def test_what_did_not_succeed_is_settled_alone(engine):
     refused = AttemptVerdict(DeliveryState.DEAD, "refused: no")
     later = AttemptVerdict(DeliveryState.WAITING, "away", LATER)
     with transactions.write_transaction(engine) as tx:
-        assert claims.release_claim(tx, claimed[4], LATER) == 1
+        assert claim_release.release_claim(tx, claimed[4], LATER) == 1
     calls = [
         call(claimed[0]),
         call(claimed[1], DeliveryEvent.REFUSED, refused),

@@ -20,7 +20,7 @@ from hub.store import transactions
 from hub.store.tables import closed_row, message
 from hub.store.tables import fact as facts_table
 from hub.workload import closing, spikes
-from hub.workload.closing import Closing
+from hub.workload.closing_plan import Closing
 
 BOOK = read_shipped_book()
 EDOC = next(form for form in BOOK.forms if form.id == "edoc")

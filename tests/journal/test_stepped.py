@@ -7,7 +7,7 @@ import pytest
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState
 from hub.journal import messages
-from hub.journal.queue import claims, clock_repair, deliveries, partner_state, pickup
+from hub.journal.queue import claim_release, claims, clock_repair, deliveries, partner_state, pickup
 from hub.journal.queue.claims import AttemptExchange
 from hub.partner.circuit_breaker import Breaker, BreakerPosition
 from tests.province import NOW, ROUTES, document, entry
@@ -65,8 +65,8 @@ def test_a_lease_ends_when_it_was_to_end(tx, take):
     take(1, document(), AHEAD)
     assert len(claim(tx, AHEAD)) == 1
     clock_repair.requeue_future_deliveries(tx, NOW)
-    assert claims.release_lost_claims(tx, NOW + LEASE, holder="other") == 0
-    assert claims.release_lost_claims(tx, NOW + LEASE * 2, holder="other") == 1
+    assert claim_release.release_lost_claims(tx, NOW + LEASE, holder="other") == 0
+    assert claim_release.release_lost_claims(tx, NOW + LEASE * 2, holder="other") == 1
 
 
 def test_what_is_held_can_be_fetched_now(tx, take):
@@ -103,7 +103,7 @@ def test_a_lane_keeps_its_order_whatever_the_clock_says(tx, take):
     assert [each.message for each in claim(tx, AHEAD)] == [first]
     clock_repair.requeue_future_deliveries(tx, NOW)
     assert claim(tx, NOW) == []
-    claims.release_lost_claims(tx, NOW, alone=True)
+    claim_release.release_lost_claims(tx, NOW, alone=True)
     assert [each.message for each in claim(tx, NOW)] == [first]
     assert second != first
 

@@ -17,7 +17,7 @@ from hub.intake.admission import judge_record
 from hub.journal import blobs, events, messages
 from hub.journal.queue import deliveries
 from hub.journal.searching import search
-from hub.journal.searching.search import MessageFilter
+from hub.journal.searching.message_filter import MessageFilter
 from hub.report.counting import counting, evidence
 from hub.report.form.folder import read_form_folder
 from hub.report.form.period import parse_period

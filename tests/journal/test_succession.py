@@ -14,11 +14,11 @@ from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState, Packet, PacketKind, Receive, Unit
 from hub.intake.admission import authorise_call
 from hub.journal import events, messages, statuses, unit_registry
-from hub.journal.decisions import RecordedMessage
+from hub.journal.effects import RecordedMessage
 from hub.journal.fact_reading import fact_rows
-from hub.journal.queue import claims, deliveries, pickup, settlement_sets
+from hub.journal.queue import claims, deliveries, delivery_ends, pickup, settlement_sets
 from hub.journal.queue.claims import AttemptExchange
-from hub.journal.searching import search
+from hub.journal.searching import message_reading
 from hub.journal.sequels import handovers
 from hub.journal.sequels.open_work import following, listing
 from hub.keeping import document_moves
@@ -295,7 +295,7 @@ def test_what_the_old_code_sends_in_the_days_of_grace_counts_to_the_successor_an
     merged: MergedProvince,
 ) -> None:
     taken = merged.take(document("H55.41", "H55.13"), "xa-a", AFTER).id
-    assert search.read_message(merged.tx, taken).sender == "H55.43"
+    assert message_reading.read_message(merged.tx, taken).sender == "H55.43"
     assert [(each["unit"], each["place"]) for each in merged.told(taken, "unit-succeeded")] == [("H55.41", "from")]
     assert merged.counted("sent") == ["H55.43"]
     merged.take(status("03", "H55.13", "H55.41"), "so", AFTER)
@@ -315,7 +315,7 @@ def hand_over(merged: MergedProvince, on: date) -> int:
     routes = merged.routes(on)
     ways = routes.list_handed_over(on)
     late = [unit for unit in ways if routes.is_late(unit, on)]
-    return deliveries.hand_over_deliveries(merged.tx, ways, late, datetime(on.year, on.month, on.day, 1, tzinfo=UTC))
+    return delivery_ends.hand_over_deliveries(merged.tx, ways, late, datetime(on.year, on.month, on.day, 1, tzinfo=UTC))
 
 
 def test_what_waits_for_the_old_units_is_handed_over_to_the_system_of_the_successor(merged: MergedProvince) -> None:
@@ -368,7 +368,7 @@ def test_what_was_held_is_pushed_to_a_successor_that_is_pushed_to(merged: Merged
     pushed = [attrs.evolve(post, receive=Receive.PUSH) if post.code == "phuong" else post for post in POSTS]
     routes = Routes.of(UnitIndex.of(UNITS, AFTER), pushed, province="H55", upstream="vpcp")
     at = datetime(AFTER.year, AFTER.month, AFTER.day, 3, tzinfo=UTC)
-    assert deliveries.hand_over_deliveries(merged.tx, routes.list_handed_over(AFTER), (), at) == 1
+    assert delivery_ends.hand_over_deliveries(merged.tx, routes.list_handed_over(AFTER), (), at) == 1
     (claim,) = claims.claim_deliveries(merged.tx, "phuong", at, limit=4, holder="node", lease=timedelta(seconds=60))
     ended = claims.EndedAttempt(
         claim, DeliveryEvent.ACCEPTED, AttemptVerdict(DeliveryState.DELIVERED), AttemptExchange(), at, None

@@ -12,7 +12,7 @@ from hub.journal.lineage import Relation
 from hub.journal.queue import exchanges
 from hub.journal.queue.exchanges import AttemptRecord
 from hub.journal.queue.timeline import list_delivery_stages
-from hub.journal.searching import search
+from hub.journal.searching import message_reading
 from hub.store import transactions
 from tests import databases
 from tests.province import NOW, ROUTES, document, entry, status
@@ -103,7 +103,7 @@ def test_what_is_fetched_is_held_fetched_and_confirmed():
 
 def links(engine, made):
     with transactions.read_transaction(engine) as tx:
-        found = search.read_message(tx, made.id)
+        found = message_reading.read_message(tx, made.id)
         return {
             (each.relation, each.id)
             for each in lineage.read_message_links(tx, found, events.read_message_events(tx, made.id))

@@ -5,7 +5,7 @@ import pytest
 from hub.journal.replays import replay
 from hub.journal.replays.replay import ReplayChoice
 from hub.journal.searching import search
-from hub.journal.searching.search import MessageFilter
+from hub.journal.searching.message_filter import MessageFilter
 from hub.monitoring import metrics
 from tests.databases import plans, sqlite
 from tests.province import NOW, ROUTES

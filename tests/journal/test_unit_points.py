@@ -22,7 +22,7 @@ from hub.report.output.outputs import write_html_report, write_json_report
 from hub.report.workbooks.declared_workbook import DeclaredReport, read_declared_workbook
 from hub.report.workbooks.template_workbook import write_template_workbook
 from hub.store.transactions import Transaction
-from hub.workload import closing, declarations, unit_report
+from hub.workload import closing, closing_plan, declarations, report_sources, unit_report
 from tests.declaring import declaration, filled, octets
 from tests.evidencing import FORMS, PERIOD, false, fill, found, members, resealed, written
 from tests.journal.test_closing import on, put
@@ -65,7 +65,9 @@ def declare(tx: Transaction, general: Decimal, unit: str = "H55", later: int = 0
     return take(tx, said, name=f"d{later}", by="any", later=later)
 
 
-def sources(tx: Transaction, period: str = "2026-12", unit: str = UNIT, book: Book = BOOK) -> unit_report.ReportSources:
+def sources(
+    tx: Transaction, period: str = "2026-12", unit: str = UNIT, book: Book = BOOK
+) -> report_sources.ReportSources:
     return unit_report.resolve_report_sources(tx, unit, period, "nd335", book)
 
 
@@ -232,7 +234,9 @@ def test_a_formula_a_grade_and_a_column_are_replaced_in_one_toml_and_closed_mont
     declare(office, Decimal("28.5"))
     put(office, *renamed(TOLD))
     for form in ("congviec", "congviec-vanban", "congviec-hoso"):
-        while (following := closing.find_next_month_to_close(office, BOOK, form)) and following[1].text <= "2026-12":
+        while (following := closing_plan.find_next_month_to_close(office, BOOK, form)) and following[
+            1
+        ].text <= "2026-12":
             closing.close_month(office, BOOK, form, following[1], on("2026-12-16"), "an")
     before = write_json_report(sources(office).count(AFTER), {})
     book = edited(

@@ -24,7 +24,7 @@ from hub.report.output import closing_lines, formats, validating
 from hub.report.signed import sealed
 from hub.store import tables
 from hub.store.transactions import Transaction
-from hub.workload import closing, revisions, silences, submission, unit_report
+from hub.workload import closing, closing_plan, revisions, silences, submission, unit_report
 from tests.journal import test_signed_revisions as signing
 from tests.journal.test_closing import AFTER, dossier, on, put, told
 from tests.officials import by_xmlsec
@@ -207,18 +207,18 @@ class TestTheHubWaits:
         ],
     )
     def test_until_noon_of_the_second_working_day(self, silent, at, waits):
-        assert bool(closing.find_awaited_partners(silent, BOOK, on(at))) is waits
+        assert bool(closing_plan.find_awaited_partners(silent, BOOK, on(at))) is waits
 
     def test_until_it_is_heard(self, silent):
         speak(silent, "motcua", "2026-11-16")
-        assert not closing.find_awaited_partners(silent, BOOK, NOON)
+        assert not closing_plan.find_awaited_partners(silent, BOOK, NOON)
 
     def test_for_no_other_form_once_one_is_closed(self, silent):
         closing.close_month(silent, BOOK, "mail", NOVEMBER, NOON, "an")
-        assert not closing.find_awaited_partners(silent, BOOK, NOON)
+        assert not closing_plan.find_awaited_partners(silent, BOOK, NOON)
 
     def test_not_where_the_province_says_so(self, silent):
-        assert not closing.find_awaited_partners(silent, attrs.evolve(BOOK, wait_working_days=0), NOON)
+        assert not closing_plan.find_awaited_partners(silent, attrs.evolve(BOOK, wait_working_days=0), NOON)
 
 
 class TestNothingHappened:

@@ -24,7 +24,7 @@ from hub.journal.queue.waiting_counts import (
 )
 from hub.node.count_folder import CountFolder
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from hub.store.tables import delivery, waiting_count
 from tests import homes
 from tests.bench.backlog import fill

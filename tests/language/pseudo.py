@@ -27,7 +27,7 @@ import pytest
 from hub.language.catalogues import open_catalogue, translate
 from hub.language.languages import Language
 from hub.language.phrases import Phrase
-from hub.report.form.form import Wording
+from hub.report.form.column import Wording
 
 _LATIN, _OTHER = "abcdefghijklmnopqrstuvwxyz", "абцдефгхийклмнопярстувшжыз"
 _THERE = str.maketrans(_LATIN + _LATIN.upper(), _OTHER + _OTHER.upper())

@@ -52,7 +52,7 @@ from hub.runtime.thread_pool import run_at_once
 from hub.services.incidents import Incident, notice
 from hub.soap import envelope
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from hub.web import public_pages
 from hub.workload import submission
 from tests import homes, pki

@@ -14,18 +14,16 @@ from twisted.internet import error
 from hub.config.service_files import read_shipped_services
 from hub.domain import lifecycle
 from hub.domain.alert_severity import AlertSeverity
+from hub.domain.conversations import Outcome, Refused, Unavailable
 from hub.domain.failure_causes import find_cause
 from hub.domain.model import (
     DOCUMENTS,
     DeliveryState,
     MessageState,
-    Outcome,
     PacketKind,
     Receive,
-    Refused,
     ReportState,
     SignatureStanding,
-    Unavailable,
     UnitKind,
     UnitLevel,
     UnitMark,
@@ -47,14 +45,14 @@ from hub.language.phrases import Phrase
 from hub.language.terms import describe_reason, find_term, name_word, read_terms
 from hub.monitoring.hub_alerts.conditions import ConditionKind
 from hub.monitoring.overview import Concern
-from hub.node import admin
+from hub.node import readiness
 from hub.operations.accounts.permissions import Permission, Role
 from hub.operations.messages.visible_messages import OpenedContent
 from hub.operations.partners.rule_trials import TrialState
 from hub.partner.circuit_breaker import BreakerPosition
 from hub.report.counting import declaring
 from hub.report.counting.reconciling import CellVerdict
-from hub.report.form.form import MILESTONES
+from hub.report.form.column import MILESTONES
 from hub.runtime.http_client import describe_connection_error
 from hub.security.crl_ocsp import RevocationStatus
 from hub.services import categories, dossiers, incidents, list_services, meetings
@@ -120,7 +118,7 @@ def words() -> Iterator[tuple[str, str]]:
     statuses |= {each.removeprefix("status-") for each in MILESTONES[DOCUMENTS] if each.startswith("status-")}
     yield from (("status", code) for code in statuses)
     yield from (("attempt", lifecycle.DeliveryEvent(each.__name__.lower())) for each in get_args(Outcome))
-    yield from (("attempt", word) for word in given("journal/queue/claims.py", "outcome"))
+    yield from (("attempt", word) for word in given("journal/queue/claim_release.py", "outcome"))
     yield from (("lookups", word) for word in given("web/lookups/endpoint.py", "ended"))
     yield from (("dossiers", each.outcome) for each in load_dossier_codes().statuses.values() if each.outcome)
     for scope, enumeration in {
@@ -163,7 +161,7 @@ def words() -> Iterator[tuple[str, str]]:
     yield from (("unit-kind", kind) for kind in UnitKind if kind)
     yield from (("reports", word) for word in (*ReportState, *EarlyStep))
     yield from (("declaration", word) for word in DeclarationStanding)
-    yield from (("check", name) for name in admin.CODES)
+    yield from (("check", name) for name in readiness.CODES)
 
 
 WORDS = sorted({(scope, str(word)) for scope, word in words()})

@@ -30,7 +30,7 @@ from zope.interface import implementer
 
 from hub.config.alerting.operator_alerts import OperatorAlertSettings, SyslogSettings, WebhookSettings
 from hub.domain.alert_severity import AlertSeverity
-from hub.domain.model import Reply
+from hub.domain.conversations import Reply
 from hub.formats import syslog
 from hub.keeping.alert_notices import AlertNotice, NoticeBatch
 from hub.keeping.hub_alerts import HubAlertKey
@@ -41,7 +41,7 @@ from hub.monitoring.hub_alerts.channels import NotSent
 from hub.monitoring.hub_alerts.conditions import ConditionKind
 from hub.runtime.http_client import Unreachable
 from hub.security import tls
-from hub.security.certificates import Anchors
+from hub.security.anchors import Anchors
 from hub.units.live import Live
 from tests import pki
 from tests.waiting import PATIENCE

@@ -11,7 +11,7 @@ from hub.domain.errors import Unready
 from hub.keeping import alert_notices, hub_alerts
 from hub.monitoring.hub_alerts.sender import AlertSender
 from hub.runtime import disk_space
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from hub.store.tables import event, hub_alert_notice
 from tests.monitoring.test_failures import die
 from tests.watching import WatchedHub

@@ -33,7 +33,8 @@ from hub.monitoring.outbound_check import check_outbound
 from hub.partner.circuit_breaker import Breaker, BreakerPosition
 from hub.partner.policy import PartnerTransport, Policy
 from hub.security import tls
-from hub.security.certificates import Anchors, hash_certificate
+from hub.security.anchors import Anchors
+from hub.security.certificates import hash_certificate
 from hub.services import list_services
 from tests import pki
 from tests.pki import DAY, NOW

@@ -13,12 +13,12 @@ from hub.domain.model import DeliveryState, Event, Problem
 from hub.edxml.changes import Effect
 from hub.journal import events, messages
 from hub.journal.event_index import EventFilter, find_events
-from hub.journal.queue import claims, deliveries
+from hub.journal.queue import claims, deliveries, delivery_ends
 from hub.journal.queue.claims import AttemptExchange
 from hub.journal.replays import replay
 from hub.journal.replays.replay import ReplayChoice
-from hub.journal.searching import search
-from hub.journal.searching.search import MessageFilter
+from hub.journal.searching import message_reading, search
+from hub.journal.searching.message_filter import MessageFilter
 from hub.monitoring import failures
 from hub.monitoring.failures import FailureFilter, FailureKind, list_failures
 from hub.operations.messages.search_request import SearchRequest, plan_search
@@ -93,7 +93,7 @@ def test_failures_are_grouped_by_partner_and_cause_the_latest_first(told):
     ]
     group = list_failures(told, FailureFilter(kind=FailureKind.DEAD)).groups[-1]
     assert (group.first, group.last, group.codes) == (NOW, NOW + timedelta(minutes=1), ("E05",))
-    assert search.read_message(told, str(group.example)).document_id == "D2"
+    assert message_reading.read_message(told, str(group.example)).document_id == "D2"
     assert group.reason == "refused: E05: no unit H55.99"
 
 
@@ -179,8 +179,8 @@ def test_what_people_and_time_end_has_a_cause_too(tx):
     for number in (1, 2, 3):
         messages.record_message(tx, entry(document(document_id=f"D{number}"), number), ROUTES)
     first, *_ = (each for each in deliveries.read_deliveries_of(tx, chosen_messages(tx)))
-    assert deliveries.give_up_delivery(tx, first, reason="hệ thống cũ", by="an", now=LATER)
-    assert deliveries.expire_deliveries(tx, "vpub", LATER, timedelta(minutes=1), "connection refused") == 2
+    assert delivery_ends.give_up_delivery(tx, first, reason="hệ thống cũ", by="an", now=LATER)
+    assert delivery_ends.expire_deliveries(tx, "vpub", LATER, timedelta(minutes=1), "connection refused") == 2
     assert {(text, count) for _, _, text, count in listed(tx)} == {
         ("given up by an: hệ thống cũ", 1),
         ("given up: connection refused", 2),

@@ -9,11 +9,12 @@ import pytest
 from hub import config
 from hub.config.upkeep.retention import RetentionSettings
 from hub.domain.alert_severity import AlertSeverity
+from hub.domain.conversations import Unavailable
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
-from hub.domain.model import DeliveryState, Event, Receive, Unavailable, Unit
+from hub.domain.model import DeliveryState, Event, Receive, Unit
 from hub.journal import events, messages, nodes, unit_registry
 from hub.journal.nodes import Node, PendingRestart
-from hub.journal.queue import claims, partner_state
+from hub.journal.queue import claim_release, claims, partner_state
 from hub.journal.queue.claims import AttemptExchange
 from hub.keeping import backup_runs, eras, hub_alerts
 from hub.keeping.eras import KnownReceipt
@@ -28,7 +29,7 @@ from hub.partner.policy import Policy
 from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period
 from hub.runtime import disk_space
-from hub.security.certificates import Anchors
+from hub.security.anchors import Anchors
 from hub.services.links.probes import Link, LinkStanding, LinkState
 from hub.store import transactions
 from hub.workload import closing
@@ -161,7 +162,7 @@ def test_the_oldest_delivery_that_waits_is_told_of_after_an_hour_and_again_after
 
 
 def settle_delivered(tx, now):
-    claims.release_lost_claims(tx, now, holder="một")
+    claim_release.release_lost_claims(tx, now, holder="một")
     (claim,) = claims.claim_deliveries(tx, "vpub", now, limit=1, holder="một", lease=MINUTE)
     claims.settle_claim(
         tx,

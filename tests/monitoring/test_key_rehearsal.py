@@ -13,7 +13,7 @@ from hub.domain.model import Receive
 from hub.domain.sightings import MOST_VALUES, Sighting, SightingKind, Sightings
 from hub.monitoring.keys import sighting_rows
 from hub.monitoring.keys.rehearsal import KeyUse, RehearsalVerdict, judge_next_certificate, rehearse_partner
-from hub.security.certificates import Anchors
+from hub.security.anchors import Anchors
 from tests import homes, pki
 from tests.pki import DAY, NOW
 

@@ -14,8 +14,9 @@ from twisted.internet.task import Clock
 
 from hub.config.alerting.alerts import AlertAddress, AlertSettings
 from hub.config.reports import ReportSettings
+from hub.domain.conversations import Reply
 from hub.domain.errors import Unready
-from hub.domain.model import Reply, Unit, UnitKind
+from hub.domain.model import Unit, UnitKind
 from hub.journal import nodes, unit_registry
 from hub.journal.nodes import Node
 from hub.journal.sequels.open_work import alerts
@@ -23,7 +24,7 @@ from hub.monitoring.late_alerts import LateAlerts
 from hub.report.counting.family import find_nearest_above
 from hub.runtime.http_client import Unreachable
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from hub.store.tables import event
 from hub.units.live import Live
 from tests.journal.test_open_work import settle, tell

@@ -7,8 +7,9 @@ import pytest
 import sqlalchemy as sa
 
 from hub import config
+from hub.domain.conversations import Unavailable
 from hub.domain.ids import make_id
-from hub.domain.model import DeliveryState, Event, Problem, Receive, Unavailable
+from hub.domain.model import DeliveryState, Event, Problem, Receive
 from hub.journal import events, messages, nodes
 from hub.journal.queue import claims, partner_state
 from hub.keeping import eras

@@ -16,12 +16,12 @@ from hub.domain.errors import Unready
 from hub.domain.model import HUB, Receive
 from hub.journal.fact_reading import fact_rows
 from hub.journal.searching import search
-from hub.journal.searching.search import MessageFilter
+from hub.journal.searching.message_filter import MessageFilter
 from hub.monitoring import link_rows
 from hub.monitoring.link_prober import AT_ONCE, LinkProber, list_probed_links
 from hub.services.links.probes import Link, Minutes, Probe
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from hub.store.tables import event
 from hub.units.live import Live, Setup
 from hub.units.province import Province

@@ -14,16 +14,16 @@ from hub.domain.errors import Unready
 from hub.domain.model import Receive
 from hub.intake.endpoint import JournalAccess
 from hub.journal.searching import search
-from hub.journal.searching.search import MessageFilter
+from hub.journal.searching.message_filter import MessageFilter
 from hub.monitoring import syslog_listener
 from hub.monitoring.syslog_listener import AGAIN, GREETING, SyslogConnection, SyslogListener
 from hub.partner.policy import Policy
 from hub.runtime.thread_pool import run_at_once
-from hub.security.certificates import Anchors
+from hub.security.anchors import Anchors
 from hub.security.crl_ocsp import RevocationList
 from hub.services import list_services
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from hub.store.tables import fact, message
 from hub.units.live import Live, Setup
 from hub.units.routing import RoutedPartner, Routes

@@ -15,7 +15,7 @@ from hub.keeping.retention import parts
 from hub.monitoring import metrics
 from hub.node.form_rules import list_form_services
 from hub.partner.circuit_breaker import Breaker, BreakerPosition
-from hub.security.certificates import Anchors
+from hub.security.anchors import Anchors
 from hub.security.crl_ocsp import OcspAnswer, RevocationStatus
 from tests import pki
 from tests.pki import NOW

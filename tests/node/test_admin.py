@@ -22,27 +22,18 @@ from hub.feed.publisher import Feed
 from hub.journal import events
 from hub.journal.nodes import PendingRestart
 from hub.monitoring.metrics import measure_forms
-from hub.node import admin
-from hub.node.admin import (
-    CODES,
-    SHARED,
-    MeasuredParts,
-    PartFindings,
-    Readiness,
-    SharedMeasurement,
-    gather_metrics,
-    measure_ended_workers,
-    measure_readiness,
-)
+from hub.node import admin, readiness
+from hub.node.admin import MeasuredParts, gather_metrics, measure_ended_workers
 from hub.node.port_builder import KEY_PATIENCE, find_key_flaw
+from hub.node.readiness import CODES, SHARED, PartFindings, Readiness, SharedMeasurement, measure_readiness
 from hub.node.workers.pool import WorkerPool
 from hub.partner.policy import Policy
 from hub.runtime.exposition import list_measures, list_process_metrics
 from hub.runtime.thread_pool import run_at_once
-from hub.security.certificates import Anchors
+from hub.security.anchors import Anchors
 from hub.services.links.probes import Link, LinkStanding, Probe, advance_link_standing
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from hub.units.live import Live, Setup
 from hub.units.province import Province
 from hub.web.soap_listener import BoundedSite
@@ -237,7 +228,7 @@ class Asked:
         return await self.looks[-1]
 
     def port(self):
-        look = SharedMeasurement(self.look, self.clock.seconds, admin.choose_shared_seconds)
+        look = SharedMeasurement(self.look, self.clock.seconds, readiness.choose_shared_seconds)
         served = admin.make_admin_resource(look.get, dict)
         return BoundedSite(served, 1000, "urn:x", self.clock)
 
@@ -315,7 +306,7 @@ def test_a_look_that_failed_is_told_to_who_waits_and_not_kept():
 
 def test_the_log_has_the_words_once_for_each_change():
     well = Readiness(dict.fromkeys(CODES, ""))
-    told = admin.ReadinessLog()
+    told = readiness.ReadinessLog()
     with capture_logs() as logs:
         for found in (well, WRONG, WRONG, well, well):
             assert told.log_changes(found) is found

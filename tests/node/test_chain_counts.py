@@ -12,7 +12,7 @@ from hub.journal import events
 from hub.journal.messages import record_message
 from hub.node.followers.event_chain import EventChainer
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from tests import databases
 from tests.pki import NOW
 from tests.province import ROUTES, document, entry

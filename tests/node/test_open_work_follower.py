@@ -13,7 +13,7 @@ from hub.journal.sequels.open_work import following, listing
 from hub.journal.sequels.open_work.listing import make_filter
 from hub.node.followers.open_work_follower import OpenWorkFollower
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from tests.journal.test_open_work import AT, TODAY, tell
 
 

@@ -20,7 +20,8 @@ from hub.partner.policy import Policy
 from hub.runtime.peer_check import make_peer_checks
 from hub.runtime.thread_pool import run_at_once
 from hub.security import tls
-from hub.security.certificates import LIFE, Anchors, Identity, Purpose, Untrusted
+from hub.security.anchors import LIFE, Anchors, Purpose, Untrusted
+from hub.security.certificates import Identity
 from hub.security.crl_ocsp import RevocationList
 from hub.units.live import Live, Setup
 from hub.units.province import Province

@@ -7,7 +7,7 @@ from hub.journal import events
 from hub.journal.searching import search_index
 from hub.node.followers.search_indexer import SearchIndexer
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from tests.province import NOW
 
 

@@ -9,7 +9,7 @@ from hub.journal import messages
 from hub.journal.queue import claims
 from hub.node.clock_steps import ClockStepDetector
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from tests import databases
 from tests.province import ROUTES, document, entry
 

@@ -23,7 +23,7 @@ from hub.node.workers import pool as pools
 from hub.node.workers.channel import Channel, InForce, Ping, Pong, Stop
 from hub.node.workers.config_pickle import pack_config, unpack_config
 from hub.node.workers.remote_journal import KEPT
-from hub.security.certificates import Anchors, Purpose
+from hub.security.anchors import Anchors, Purpose
 from hub.security.crl_ocsp import OcspAnswer, RevocationList, RevocationStatus
 from hub.store.report_pool import ReportReader
 from hub.units.live import Live, Setup

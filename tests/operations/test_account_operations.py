@@ -10,7 +10,8 @@ from hub.cli import person
 from hub.operations.accounts import account_operations, token_operations
 from hub.operations.accounts.permissions import Role
 from hub.operations.operation import HubOperation, Topic
-from hub.security.certificates import Anchors, hash_certificate
+from hub.security.anchors import Anchors
+from hub.security.certificates import hash_certificate
 from tests import homes, pki
 from tests.api_callers import Program
 from tests.console.test_console_accounts import cheap

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hub.api.table import OPERATIONS
-from hub.journal.replays import replay_plans
+from hub.journal.replays import plan_rows
 from hub.operations.operation import OperationCall
 from hub.operations.replays.plan_operations import TOPIC, PlanSearch
 from hub.operations.replays.plan_steps import list_plans
@@ -58,7 +58,7 @@ def test_the_api_has_a_page_of_plans_and_the_command_as_many_as_are_asked_for(to
         found = list_plans(call)(tx)
         assert [each.id for each in found.items] == sorted(ids)[1::-1]
         assert found.next is None
-        assert len(replay_plans.list_plans(tx, 9)) == 3
+        assert len(plan_rows.list_plans(tx, 9)) == 3
     (listed,) = [each for each in OPERATIONS if each.name == "listPlans"]
     assert [each.name for each in listed.parameters] == ["cursor"]
     said = homes.typing(homes.begin(tmp_path / "tinh"), "replays")("list", "--help").stdout

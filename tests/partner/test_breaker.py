@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.domain.model import Accepted, Postponed, Refused, Unavailable
+from hub.domain.conversations import Accepted, Postponed, Refused, Unavailable
 from hub.partner.circuit_breaker import (
     BREAKER,
     FAILURES,

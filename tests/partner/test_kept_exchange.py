@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.domain.model import Reply, Request
+from hub.domain.conversations import Reply, Request
 from hub.partner import kept_exchange
 from hub.partner.kept_exchange import BODY, HEAD, LARGEST, VARYING, keep_exchange, read_exchange_head
 from hub.security.signing import sign_envelope

@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from hub.domain.model import Arrival, Judged, Unavailable
+from hub.domain.conversations import Arrival, Judged, Unavailable
 from hub.partner.adapter_settings import AdapterNotes
 from hub.partner.list_polling import REFUSED, TAKEN, FetchedDocument, SettledList, settle_open_list
 from tests.pki import NOW

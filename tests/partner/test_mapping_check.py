@@ -6,7 +6,7 @@ import pytest
 from lxml import etree
 
 from hub.partner.mapping_check import find_mapping_mistakes
-from hub.partner.soap_mapping import read_mapping
+from hub.partner.mapping_reading import read_mapping
 from hub.soap.wsdl_validation import find_schema_flaws
 from tests.conftest import ROOT
 

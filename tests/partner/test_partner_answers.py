@@ -5,7 +5,7 @@ import json
 import pytest
 from lxml import etree
 
-from hub.domain.model import Reply
+from hub.domain.conversations import Reply
 from hub.partner.mapping_values import Unfit, read_answer_path
 from hub.partner.partner_answers import read_partner_answer
 from hub.soap import envelope

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.domain.errors import ConfigurationFault, Mistake
-from hub.partner.soap_mapping import MOST_OCTETS, MOST_STEPS, Then, read_mapping
+from hub.partner.mapping_reading import MOST_OCTETS, MOST_STEPS, read_mapping
+from hub.partner.soap_mapping import Then
 from tests.examples import at_most
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import pytest
 
-from hub.domain.model import Accepted, Judged, Refused, Request, Unavailable
+from hub.domain.conversations import Accepted, Judged, Refused, Request, Unavailable
 from hub.edxml import packet
 from lienthong_demo.plan import packets
 from tests.consigned import consigned, know_already, speaker, turn_down

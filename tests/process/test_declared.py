@@ -17,7 +17,8 @@ from zeep.transports import Transport
 from hub.report.form.folder import read_form_folder
 from hub.report.form.period import find_month_containing
 from hub.report.workbooks.template_workbook import is_typed_column
-from hub.security.certificates import Anchors, load_certificate
+from hub.security.anchors import Anchors
+from hub.security.certificates import load_certificate
 from hub.security.wss_verify import unseal_document
 from lienthong_demo.plan.packets import write_document_packet
 from tests.conftest import DATABASES

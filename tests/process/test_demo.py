@@ -20,7 +20,7 @@ import requests
 from cryptography import x509
 
 from hub.report.form.period import find_month_containing
-from hub.security.certificates import Anchors
+from hub.security.anchors import Anchors
 from hub.security.wss_verify import unseal_document
 from lienthong_demo.run.stage import Site
 from tests.conftest import DATABASES

@@ -17,18 +17,8 @@ from twisted.internet.task import Clock
 import adapters
 from hub.config import Partner
 from hub.delivery.file_transport import DirectoryCarrier
-from hub.domain.model import (
-    Accepted,
-    Collected,
-    Consignment,
-    Judged,
-    Message,
-    MessageState,
-    Refused,
-    Reply,
-    Request,
-    Unavailable,
-)
+from hub.domain.conversations import Accepted, Collected, Judged, Refused, Reply, Request, Unavailable
+from hub.domain.model import Consignment, Message, MessageState
 from hub.journal.fact_reading import fact_rows
 from hub.partner.adapter_settings import Terms
 from hub.report.counting import counting, evidence

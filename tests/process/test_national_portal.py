@@ -6,7 +6,7 @@ from http.client import HTTPException
 import pytest
 
 import adapters
-from hub.domain.model import Accepted, Collected, Refused, Unavailable
+from hub.domain.conversations import Accepted, Collected, Refused, Unavailable
 from hub.partner.adapter_settings import Terms
 from tests.adapters.test_dvcqg import consignment
 from tests.offices import carry, hold, opened

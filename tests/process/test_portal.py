@@ -11,7 +11,8 @@ import attrs
 import pytest
 
 import adapters
-from hub.domain.model import Accepted, Consignment, Message, MessageState, Refused, Unavailable
+from hub.domain.conversations import Accepted, Refused, Unavailable
+from hub.domain.model import Consignment, Message, MessageState
 from hub.partner.adapter_settings import Terms
 from hub.report.counting import counting
 from hub.report.form.folder import read_form_folder

@@ -21,7 +21,7 @@ from hub.domain.errors import Unready
 from hub.domain.model import Event
 from hub.journal import events
 from hub.store import transactions
-from hub.store.group_commit import commit_steps
+from hub.store.batch_commit import commit_steps
 from lienthong_demo.plan.packets import write_document_packet
 from lienthong_demo.run.postgres import Server
 from tests.process.test_kill import Load, assert_counted_once, assert_nothing_lost, waiting

@@ -29,7 +29,7 @@ from hub.domain.measures import (
 from hub.monitoring import metrics
 from hub.node import admin
 from hub.runtime import exposition
-from hub.security.certificates import Anchors
+from hub.security.anchors import Anchors
 from hub.security.crl_ocsp import OcspAnswer, RevocationStatus
 from hub.store.transactions import Transaction
 from lienthong_demo.plan.packets import write_document_packet

@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from hub.journal.searching import search
+from hub.journal.searching import message_filter, search
 from hub.keeping import integrity
 from hub.store import transactions
 from lienthong_demo.plan.packets import write_document_packet
@@ -212,6 +212,8 @@ def read_whole(journal):
             *integrity.find_chain_damage(tx),
             *integrity.find_content_damage(tx),
         ] == []
-        found = {each.message_id: (each.id, each.sha256) for each in search.find_messages(tx, search.MessageFilter())}
+        found = {
+            each.message_id: (each.id, each.sha256) for each in search.find_messages(tx, message_filter.MessageFilter())
+        }
     engine.dispose()
     return found

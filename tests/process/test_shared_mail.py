@@ -22,10 +22,11 @@ from twisted.internet import threads
 from hub.cli import lienthong
 from hub.config.alerting.alerts import AlertAddress
 from hub.delivery.imap_idle import MailWatch
-from hub.domain.model import Accepted, Collected, Judged, Problem, Refused, Unavailable
+from hub.domain.conversations import Accepted, Collected, Judged, Refused, Unavailable
+from hub.domain.model import Problem
 from hub.partner.policy import PartnerTransport, Policy
 from hub.runtime.http_client import Unreachable
-from hub.security.certificates import Anchors
+from hub.security.anchors import Anchors
 from hub.store import transactions
 from hub.units.live import Live, Setup
 from lienthong_demo.mail.mailhost import PASSWORD, obey_mail_order

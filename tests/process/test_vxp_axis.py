@@ -9,17 +9,8 @@ import attrs
 import pytest
 
 import adapters
-from hub.domain.model import (
-    Accepted,
-    Collected,
-    Consignment,
-    Judged,
-    Message,
-    MessageState,
-    Problem,
-    Refused,
-    Unavailable,
-)
+from hub.domain.conversations import Accepted, Collected, Judged, Refused, Unavailable
+from hub.domain.model import Consignment, Message, MessageState, Problem
 from hub.partner.adapter_settings import Terms
 from lienthong_demo.plan import packets
 from tests.offices import Office, hold, opened

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hub.domain.model import Accepted, Refused, Unavailable
+from hub.domain.conversations import Accepted, Refused, Unavailable
 from lienthong_demo.plan import packets
 from tests.consigned import consigned, know_already, speaker, turn_down
 from tests.offices import Held, Office, hold, opened

@@ -14,7 +14,8 @@ from zeep.transports import Transport
 from zeep.wsse import utils
 from zeep.wsse.signature import BinarySignature, _make_verify_key, _verify_envelope_with_key
 
-from hub.security.certificates import Anchors, load_certificate
+from hub.security.anchors import Anchors
+from hub.security.certificates import load_certificate
 from hub.security.wss_verify import unseal_document
 from lienthong_demo.plan.packets import Answered, write_document_packet, write_status_packet
 from tests.mtom import Body, optimised

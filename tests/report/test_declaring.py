@@ -13,8 +13,8 @@ from hub.domain.errors import Rejected, find_error_sentence
 from hub.report.counting import declaring
 from hub.report.counting.declaring import Declaration, DeclaredCell
 from hub.report.form.book import read_shipped_book
+from hub.report.form.column import ColumnKind
 from hub.report.form.folder import read_form_folder
-from hub.report.form.form import ColumnKind
 from hub.report.form.period import CutOff, Cuts
 from hub.soap import wsdl
 from tests.declaring import declaration, octets

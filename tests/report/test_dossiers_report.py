@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from hub.domain.model import Fact
 from hub.report.counting.counting import count_report, find_counted_facts
+from hub.report.form.column import ColumnKind, Timing
 from hub.report.form.folder import read_form_folder
-from hub.report.form.form import ColumnKind, Timing
 from hub.report.form.period import Period, Span, parse_period
 from hub.services.dossiers import read_dossier_call
 from hub.services.dossiers.waits import RESUMED, RESUMES, WAITING, WAITS, place_wait

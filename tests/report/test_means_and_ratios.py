@@ -14,8 +14,8 @@ from pypdf import PdfReader
 
 from hub.language.languages import Language
 from hub.report.counting.counting import Cells, Report, assemble_report
+from hub.report.form.column import ColumnKind, EmptyRatio
 from hub.report.form.folder import read_form_folder
-from hub.report.form.form import ColumnKind, EmptyRatio
 from hub.report.form.period import parse_period
 from hub.report.output import outputs
 from hub.report.output.pdf import write_pdf_report

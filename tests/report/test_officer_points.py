@@ -7,9 +7,9 @@ import pytest
 from hub.audit.documents import audit_arithmetic
 from hub.report.counting.counting import count_report
 from hub.report.counting.table import divide_table
+from hub.report.form.column import WORKED_OUT
 from hub.report.form.definition import read_definition, write_definition
 from hub.report.form.folder import read_form_folder
-from hub.report.form.form import WORKED_OUT
 from hub.report.form.period import parse_period
 from hub.report.output.outputs import write_csv_report, write_json_report
 from hub.report.output.validating import validate_report

@@ -11,7 +11,8 @@ import pytest
 from hub.domain.model import Unit
 from hub.report.counting.counting import Report, Row, Section
 from hub.report.form.book import read_shipped_book
-from hub.report.form.form import ColumnKind, Wording, choose_form
+from hub.report.form.column import ColumnKind, Wording
+from hub.report.form.form import choose_form
 from hub.report.form.period import parse_period
 from hub.report.output.paper_workbook import write_paper_workbook
 from hub.report.workbooks.declared_workbook import DeclaredReport, read_declared_workbook

@@ -11,8 +11,9 @@ from hub.domain.model import Fact
 from hub.report.counting.counting import Cells, assemble_report, count_report
 from hub.report.counting.deriving import derive_numbers
 from hub.report.counting.posting import OPEN, ClosedMonth, ClosedMonths
+from hub.report.form.column import MILESTONES, ColumnKind
 from hub.report.form.folder import read_form_folder
-from hub.report.form.form import MILESTONES, ColumnKind, Form
+from hub.report.form.form import Form
 from hub.report.form.period import parse_period
 
 FORMS = {form.id: form for form in read_form_folder()}

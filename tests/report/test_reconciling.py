@@ -22,8 +22,9 @@ from hub.report.counting.reconciling import (
     judge_declared_number,
     reconcile_declaration,
 )
+from hub.report.form.column import ColumnKind
 from hub.report.form.folder import read_form_folder
-from hub.report.form.form import ColumnKind, Form
+from hub.report.form.form import Form
 from hub.report.form.period import parse_period
 from hub.report.workbooks import template_workbook
 from hub.report.workbooks.declared_workbook import DeclaredReport, read_declared_workbook

@@ -13,8 +13,9 @@ from lxml import etree
 
 from hub.domain.errors import ConfigurationFault
 from hub.report.counting.counting import Cells, Report, Row, assemble_report, count_report
+from hub.report.form.column import ColumnKind
 from hub.report.form.folder import FOLDER, read_form_folder
-from hub.report.form.form import ChartKind, ColumnKind
+from hub.report.form.form import ChartKind
 from hub.report.form.period import parse_period
 from hub.report.form.toml import read_form_toml
 from hub.report.output.charts import (

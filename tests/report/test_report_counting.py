@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.domain.model import Fact, Unit
-from hub.report.counting.counting import Report, count_report, find_counted_facts, find_reached_fact
+from hub.report.counting.column_rules import find_reached_fact
+from hub.report.counting.counting import Report, count_report, find_counted_facts
 from hub.report.counting.evidence import gather_evidence
 from hub.report.counting.family import list_unit_family
+from hub.report.form.column import ColumnKind
 from hub.report.form.folder import read_form_folder
-from hub.report.form.form import ColumnKind
 from hub.report.form.period import Period, parse_period
 
 HANOI = ZoneInfo("Asia/Ho_Chi_Minh")

@@ -12,8 +12,9 @@ from hub.domain.model import Unit
 from hub.report.counting import checks, sections
 from hub.report.counting.counting import Cells, Report, assemble_report
 from hub.report.counting.deriving import Number, derive_numbers, derive_row_numbers, round_ratio
+from hub.report.form.column import ColumnKind
 from hub.report.form.folder import read_form_folder
-from hub.report.form.form import ColumnKind, Form, choose_form
+from hub.report.form.form import Form, choose_form
 from hub.report.form.period import parse_period
 from hub.report.form.toml import read_form_toml
 

@@ -10,8 +10,9 @@ from hub.domain.errors import ConfigurationFault
 from hub.domain.lifecycle import FINAL_STATUSES, STATUS_RANK
 from hub.language.catalogues import translate
 from hub.language.languages import Language
+from hub.report.form.column import ATTRIBUTES, HANDED_OVER, IN_WORK, ColumnKind, Wording
 from hub.report.form.folder import FOLDER, read_form_folder
-from hub.report.form.form import ATTRIBUTES, HANDED_OVER, IN_WORK, ColumnKind, FormMissing, Wording, choose_form
+from hub.report.form.form import FormMissing, choose_form
 from hub.report.form.layout import read_layout_toml
 from hub.report.form.period import parse_period
 from hub.report.form.toml import read_form_toml

@@ -20,8 +20,9 @@ from hub.domain.model import Fact
 from hub.language.languages import Language
 from hub.report.counting.checks import CheckFinding
 from hub.report.counting.counting import Report, Row, Section, count_report
+from hub.report.form.column import Wording
 from hub.report.form.folder import read_form_folder
-from hub.report.form.form import Check, Wording
+from hub.report.form.form import Check
 from hub.report.form.period import parse_period
 from hub.report.output.outputs import write_csv_report, write_html_report, write_json_report
 from hub.report.output.workbook import write_xlsx_report

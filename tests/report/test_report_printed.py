@@ -18,8 +18,9 @@ from hub.language.languages import Language
 from hub.report.counting.checks import CheckFinding
 from hub.report.counting.counting import Report, Row, Section, count_report
 from hub.report.counting.marks import ChangedCell, ClosingMarks, RowRevision
+from hub.report.form.column import Wording
 from hub.report.form.folder import read_form_folder
-from hub.report.form.form import Check, Wording
+from hub.report.form.form import Check
 from hub.report.form.period import parse_period
 from hub.report.output import pdf
 from hub.report.output.charts import make_plots

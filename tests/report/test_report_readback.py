@@ -26,8 +26,9 @@ from hub.report.counting.counting import COUNTING, Cells, Report, Row, Section, 
 from hub.report.counting.evidence import MEMBERS, EvidenceLine, gather_evidence, hash_evidence
 from hub.report.counting.family import list_unit_family
 from hub.report.counting.sections import sum_subtotal
+from hub.report.form.column import WORKED_OUT, ColumnKind, Wording
 from hub.report.form.folder import read_form_folder
-from hub.report.form.form import WORKED_OUT, ColumnKind, Form, Wording
+from hub.report.form.form import Form
 from hub.report.form.period import parse_period
 from hub.report.output.outputs import write_csv_report, write_html_report, write_json_report
 from hub.report.output.pdf import write_pdf_report

@@ -26,8 +26,9 @@ from hub.node.form_rules import FormRules
 from hub.report.counting.counting import COUNTING, Cells, Report, assemble_report
 from hub.report.counting.sections import sort_sections
 from hub.report.counting.table import divide_table
+from hub.report.form.column import ColumnKind
 from hub.report.form.folder import read_form_folder
-from hub.report.form.form import ColumnKind, Form, state_basis
+from hub.report.form.form import Form, state_basis
 from hub.report.form.period import parse_period
 from hub.report.output import validating
 from hub.report.output.outputs import write_json_report

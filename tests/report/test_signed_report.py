@@ -21,7 +21,8 @@ from hub.report.signed import signed
 from hub.report.signed.element import check_report_element
 from hub.report.signed.sealed import read_sealed_report
 from hub.security import wss_verify, xades
-from hub.security.certificates import Anchors, load_der
+from hub.security.anchors import Anchors
+from hub.security.certificates import load_der
 from hub.units.deeds import WORK, Deed, Estate
 from hub.units.unit_index import UnitIndex
 from hub.workload import submission

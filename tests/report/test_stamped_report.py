@@ -15,7 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from hub.domain.errors import SENTENCES, Rejected
 from hub.report.signed import signed
 from hub.security import time_stamps
-from hub.security.certificates import Anchors
+from hub.security.anchors import Anchors
 from hub.security.time_stamps import judge_time_stamp, verify_time_stamp
 from tests.officials import AN, BINH, PERSONS, TWO, UNIT, Tool, by_signxml, by_xmlsec, official, officials, sealed
 from tests.pki import DAY, NOW, authority, usage

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.language.catalogues import say_both
+from hub.report.form.column import ColumnKind
 from hub.report.form.folder import read_form_folder
-from hub.report.form.form import ColumnKind
 from hub.report.form.period import parse_period
 from hub.report.workbooks import sheets, template_workbook, xlsx_reader
 from hub.report.workbooks.declared_workbook import DeclaredReport, read_declared_workbook

@@ -23,7 +23,8 @@ from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.language.phrases import phrase
 from hub.security import algorithms, certificates
-from hub.security.certificates import LIFE, Anchors, CredentialUnfit, Identity, Purpose, Untrusted
+from hub.security.anchors import LIFE, Anchors, Purpose, Untrusted
+from hub.security.certificates import CredentialUnfit, Identity
 from tests import pki
 from tests.conftest import ROOT
 from tests.pki import DAY, NOW

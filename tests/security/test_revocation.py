@@ -10,7 +10,7 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from hub.security import crl_ocsp
-from hub.security.certificates import Anchors, Untrusted
+from hub.security.anchors import Anchors, Untrusted
 from hub.security.crl_ocsp import OcspAnswer, RevocationFinding, RevocationList, RevocationStatus, RevocationUnusable
 from tests import pki
 from tests.pki import DAY, NOW

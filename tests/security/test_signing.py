@@ -21,7 +21,8 @@ from zeep.wsse.signature import BinarySignature
 from hub.domain.errors import Rejected
 from hub.formats import canonical_xml, safe_xml
 from hub.security import signing, wss_verify, xmldsig
-from hub.security.certificates import Anchors, Identity, Untrusted
+from hub.security.anchors import Anchors, Untrusted
+from hub.security.certificates import Identity
 from hub.security.wss_verify import Unverified
 from hub.soap import documents_responses, envelope
 from tests import pki

@@ -19,7 +19,7 @@ from hub.partner.throttle import Throttle
 from hub.runtime.thread_pool import run_at_once
 from hub.services.defined.reading import read_defined_message
 from hub.soap.attachments import Manner
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from hub.units.live import Setup
 from hub.units.province import Province
 from tests import homes, pki

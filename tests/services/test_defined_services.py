@@ -21,16 +21,17 @@ from zeep.transports import Transport
 from adapters import make_adapter
 from hub import config
 from hub.config import describe_config_changes
+from hub.domain.conversations import Accepted, Refused, Reply, Unavailable
 from hub.domain.errors import ConfigurationFault
-from hub.domain.model import Accepted, Consignment, Receive, Refused, Reply, Unavailable, Unit
+from hub.domain.model import Consignment, Receive, Unit
 from hub.formats.spool import Drawer, Octets
 from hub.intake import grants
 from hub.intake.admission import judge_record
 from hub.intake.endpoint import JournalAccess
 from hub.intake.intake import Intake
 from hub.journal import blobs
-from hub.journal.searching import search
-from hub.journal.searching.search import MessageFilter
+from hub.journal.searching import message_reading, search
+from hub.journal.searching.message_filter import MessageFilter
 from hub.node.check import check_config
 from hub.node.consistency import find_adapter_mistakes
 from hub.node.soap_port import DefinedIntakes
@@ -40,13 +41,13 @@ from hub.report.form import book
 from hub.report.form.period import parse_period
 from hub.report.form.toml import read_form_toml
 from hub.runtime.thread_pool import run_at_once
-from hub.security.certificates import Anchors
+from hub.security.anchors import Anchors
 from hub.services.defined import load_defined_contract
 from hub.services.defined.reading import make_defined_service
 from hub.soap import envelope
 from hub.soap.attachments import Manner, read_http_manner
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from hub.store.tables import delivery, fact
 from hub.units.live import Live, Setup
 from hub.units.province import Province
@@ -368,7 +369,7 @@ def hand_over(town: ServiceTown, there: ServiceTown | None, reply: Reply | None 
     """Push the first delivery of *town* by its adapter to the hub *there*, or let *reply* be the answer."""
     with transactions.read_transaction(town.engine) as tx:
         identity = str(tx.scalar(sa.select(delivery.c.message).limit(1)))
-        known = search.read_message(tx, identity)
+        known = message_reading.read_message(tx, identity)
         content = blobs.read_blob(tx, known.sha256)
     terms = Terms(
         partner="vpub",

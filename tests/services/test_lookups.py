@@ -7,8 +7,9 @@ from typing import Any, cast
 import pytest
 from lxml import etree
 
+from hub.domain.conversations import Answer
 from hub.domain.errors import CallRefused, Rejected
-from hub.domain.model import Answer, Fact, Problem
+from hub.domain.model import Fact, Problem
 from hub.security.encryption import Safe
 from hub.services import list_services
 from hub.services.lookups import operations

@@ -8,7 +8,7 @@ import pytest
 from twisted.internet.task import Clock
 
 from adapters.documents import adapter
-from hub.domain.model import Accepted, Refused, Reply, Unavailable
+from hub.domain.conversations import Accepted, Refused, Reply, Unavailable
 from hub.edxml.sample import make_sample_packet
 from hub.partner.adapter_settings import Terms
 from hub.runtime.ports import Port

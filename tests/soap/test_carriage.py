@@ -19,7 +19,7 @@ from hub.formats.streamed_xml import Loads
 from hub.intake import admission, verification
 from hub.partner.policy import Policy
 from hub.security import wss_verify
-from hub.security.certificates import Anchors
+from hub.security.anchors import Anchors
 from hub.soap import attachments, documents_requests, documents_responses, envelope, wsdl
 from hub.soap.attachments import Carriage
 from hub.soap.envelope import SOAP11, SOAP12

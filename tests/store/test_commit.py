@@ -15,13 +15,14 @@ from hub.domain.fair_queue import CONSOLE, DUTIES, PUBLIC, Owner
 from hub.domain.measures import COMMIT_SECONDS, COMMIT_STEPS, COMMITS_FAILED, WRITER_SECONDS
 from hub.domain.writer_budget import CREDIT, SHARE, TURN
 from hub.journal import messages
-from hub.journal.decisions import RecordedMessage
+from hub.journal.effects import RecordedMessage
 from hub.journal.fact_reading import fact_rows
 from hub.journal.searching import search
-from hub.journal.searching.search import MessageFilter
+from hub.journal.searching.message_filter import MessageFilter
 from hub.runtime import server_monitor
-from hub.store import group_commit, transactions
-from hub.store.group_commit import ChargedStep, Database, SetStep, commit_steps
+from hub.store import batch_commit, group_commit, transactions
+from hub.store.batch_commit import ChargedStep, SetStep, commit_steps
+from hub.store.group_commit import Database
 from tests.conftest import not_applicable
 from tests.province import ROUTES, document, entry
 
@@ -340,7 +341,7 @@ def test_a_step_waits_for_one_step_of_each_other_owner_and_not_for_all_that_one_
     made, clock, queued, watch = timed
     done: list[str] = []
     for _ in range(100):
-        made.admit(CONSOLE, watch.takes(group_commit.BUDGET, lambda: done.append("its hundred")))
+        made.admit(CONSOLE, watch.takes(batch_commit.BUDGET, lambda: done.append("its hundred")))
     clock.advance(0)
     single = made.admit(PUBLIC, lambda _tx: done.append("the other's one"))
     queued.pop(0)()
@@ -358,7 +359,7 @@ def test_a_commit_begins_no_further_step_when_it_has_worked_long_enough(timed):
     made, clock, queued, watch = timed
     done: list[int] = []
     for number in range(6):
-        made.admit(CONSOLE, watch.takes(group_commit.BUDGET / 2, lambda number=number: done.append(number)))
+        made.admit(CONSOLE, watch.takes(batch_commit.BUDGET / 2, lambda number=number: done.append(number)))
     clock.advance(0)
     commits = []
     while queued:
@@ -375,11 +376,11 @@ def test_what_comes_from_within_does_not_keep_out_what_comes_from_outside(timed)
     def settle():
         done.append("settled")
         if len(done) < 20:  # there is always more
-            made.write(watch.takes(group_commit.BUDGET, settle))
+            made.write(watch.takes(batch_commit.BUDGET, settle))
 
-    made.write(watch.takes(group_commit.BUDGET, settle))
-    made.write(watch.takes(group_commit.BUDGET, settle))
-    made.admit(ONE, watch.takes(group_commit.BUDGET, lambda: done.append("taken in")))
+    made.write(watch.takes(batch_commit.BUDGET, settle))
+    made.write(watch.takes(batch_commit.BUDGET, settle))
+    made.admit(ONE, watch.takes(batch_commit.BUDGET, lambda: done.append("taken in")))
     clock.advance(0)
     while queued:
         queued.pop(0)()
@@ -433,7 +434,7 @@ def test_a_step_that_may_be_committed_already_is_run_again_whatever_time_it_take
 def test_what_a_commit_had_no_time_for_is_not_begun(engine):
     first, second = commit_steps(engine, [take(1), take(2)], iter(range(9)).__next__)  # a second a look
     assert isinstance(first, RecordedMessage)
-    assert second is group_commit.NOT_BEGUN
+    assert second is batch_commit.NOT_BEGUN
     assert kept(engine) == ["m1"]
 
 

@@ -20,17 +20,17 @@ from hub.domain.errors import Rejected, Unready
 from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent
 from hub.domain.model import DeliveryState, Event, PacketKind
 from hub.journal import events, messages, nodes
-from hub.journal.decisions import RecordedMessage
+from hub.journal.effects import RecordedMessage
 from hub.journal.fact_reading import fact_rows
-from hub.journal.queue import claims, deliveries, partner_state, pickup
+from hub.journal.queue import claim_release, claims, deliveries, partner_state, pickup
 from hub.journal.queue.claims import AttemptExchange
 from hub.journal.replays import replay as queue_replay
-from hub.journal.searching import search
-from hub.journal.searching.search import MessageFilter
+from hub.journal.searching import message_reading, search
+from hub.journal.searching.message_filter import MessageFilter
 from hub.partner.circuit_breaker import Breaker, BreakerPosition
 from hub.partner.rate_limit import Rate
 from hub.store import transactions
-from hub.store.group_commit import Step, commit_steps
+from hub.store.batch_commit import Step, commit_steps
 from hub.store.tables import delivery
 from hub.store.transactions import run_reading
 from hub.web.lookups import cache
@@ -203,7 +203,7 @@ def test_a_replay_while_the_head_of_its_lane_is_taken_lets_one_of_them_go(engine
         )
         found, expected = heads(engine)
         assert found == expected
-        one(engine, claims.release_lost_claims, LATER + LEASE * 2)
+        one(engine, claim_release.release_lost_claims, LATER + LEASE * 2)
         for _ in range(2):
             (claimed,) = claim(engine, "node", now=LATER + LEASE * 3)
             assert settle(engine, claimed, now=LATER + LEASE * 3)
@@ -242,7 +242,7 @@ def test_a_settlement_and_a_rescue_at_the_same_time_leave_the_delivery_either_se
         late = NOW + LEASE * 2
         settled, rescued = at_once(
             lambda claimed=claimed, late=late: settle(engine, claimed, now=late),
-            lambda late=late: one(engine, claims.release_lost_claims, late),
+            lambda late=late: one(engine, claim_release.release_lost_claims, late),
         )
         assert (settled, rescued) in {(True, 0), (False, 1)}
         if rescued:
@@ -412,7 +412,7 @@ def test_a_step_that_would_wait_for_another_transaction_holds_up_none_that_share
             running = pool.submit(commit_steps, engine, [held, lambda tx: messages.record_message(tx, item, ROUTES)])
             until(
                 lambda: run_reading(
-                    engine, lambda tx: search.find_accepted_message(tx, "sotttt", str(item.message_id))
+                    engine, lambda tx: message_reading.find_accepted_message(tx, "sotttt", str(item.message_id))
                 ),
                 "the commit",
             )
@@ -505,11 +505,11 @@ def test_a_claim_whose_commit_was_cut_is_given_back_by_its_own_node_without_wait
     cut.when = "after"
     assert claim(engine, "node") == []  # the second run finds nothing left to claim
     assert states(engine) == {DeliveryState.SENDING: 1}
-    assert one(engine, claims.release_lost_claims, NOW, holder="other node") == 0
-    assert one(engine, claims.release_lost_claims, NOW, holder="node") == 1
+    assert one(engine, claim_release.release_lost_claims, NOW, holder="other node") == 0
+    assert one(engine, claim_release.release_lost_claims, NOW, holder="node") == 1
     (claimed,) = claim(engine, "node")
     assert claimed.number == 1
-    assert one(engine, claims.release_lost_claims, NOW, holder="node", under_way=claimed.deliveries) == 0
+    assert one(engine, claim_release.release_lost_claims, NOW, holder="node", under_way=claimed.deliveries) == 0
 
 
 #: Rows of three steps: those of the second are refused when they are committed.

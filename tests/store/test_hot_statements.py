@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 import sqlalchemy as sa
 
-from hub.store import hot_statements, transactions
+from hub.store import database_errors, hot_statements, transactions
 from hub.store.hot_statements import HotStatement
 from hub.store.tables import Instant, event, signed_call
 
@@ -75,7 +75,7 @@ def test_a_taken_key_is_the_same_error_as_by_sqlalchemy_and_leaves_the_transacti
         with pytest.raises(sa.exc.IntegrityError) as usual, transactions.savepoint(tx):
             tx.execute(sa.insert(signed_call), {"sha256": "a", "until": NOW})
         assert type(direct.value.orig) is type(usual.value.orig)
-        assert transactions.is_statement_error(direct.value)
+        assert database_errors.is_statement_error(direct.value)
         _ = _PUT.run(tx, {"sha256": "b", "until": NOW})
     with transactions.read_transaction(engine) as tx:
         assert [row.sha256 for row in _ALL.read(tx, {})] == ["a", "b"]
@@ -111,7 +111,7 @@ def test_a_lost_connection_is_known_as_lost(engine):
 
     with pytest.raises(sa.exc.DBAPIError) as lost, transactions.read_transaction(engine) as tx:
         lose(tx)
-    assert transactions.is_connection_lost(lost.value)
+    assert database_errors.is_connection_lost(lost.value)
     assert lost.value.connection_invalidated
     with transactions.read_transaction(engine) as tx:
         assert _ALL.read(tx, {}) == []

@@ -13,9 +13,10 @@ from twisted.internet.task import Clock
 
 from hub.config import Partner
 from hub.config.lookups import CACHE, LookupSettings
+from hub.domain.conversations import Answer, Refused, Reply, Request, Unavailable
 from hub.domain.errors import Rejected, Unready
 from hub.domain.fair_queue import Owner
-from hub.domain.model import Answer, Fact, Refused, Reply, Request, Unavailable
+from hub.domain.model import Fact
 from hub.formats.spool import Drawer
 from hub.formats.streamed_xml import Loads
 from hub.intake.endpoint import Case, JournalAccess
@@ -25,7 +26,7 @@ from hub.journal.fact_reading import fact_rows
 from hub.journal.queue import partner_state
 from hub.journal.replay_guard import ReplayMark
 from hub.journal.searching import search
-from hub.journal.searching.search import MessageFilter
+from hub.journal.searching.message_filter import MessageFilter
 from hub.partner.circuit_breaker import BreakerPosition
 from hub.partner.policy import Policy
 from hub.partner.rate_limit import Rate
@@ -37,7 +38,7 @@ from hub.services.lookups.operations import NAMESPACE, OPERATIONS
 from hub.soap import wsdl
 from hub.soap.attachments import Carriage
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from hub.store.tables import message
 from hub.units.live import Live, Setup
 from hub.web.lookups import cache as lookup_cache

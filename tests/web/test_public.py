@@ -8,7 +8,7 @@ from hub.operations.reports import standing
 from hub.report.form.book import read_shipped_book
 from hub.runtime.thread_pool import run_at_once
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from hub.web import public_pages
 from hub.workload import submission
 from tests.console_town import done

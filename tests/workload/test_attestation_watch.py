@@ -20,7 +20,7 @@ from hub.report.counting.marks import TamperedPart
 from hub.report.form.book import read_shipped_book
 from hub.security.attesting import AttestationTrust
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from hub.store.tables import attestation, closed_row, fact
 from hub.store.tables import node as node_table
 from hub.workload import attestations, closing, unit_report

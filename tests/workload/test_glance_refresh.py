@@ -19,8 +19,8 @@ from hub.report.form.book import Book, read_shipped_book
 from hub.report.form.period import parse_period
 from hub.security.attesting import AttestationTrust
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
-from hub.workload import closing, glance_rows
+from hub.store.inline_database import InlineDatabase
+from hub.workload import glance_rows, row_revisions
 from hub.workload.glance.glance_refresh import GlanceRefresh
 from tests import databases, glance_town
 from tests.journal.test_attestations import HUB, der
@@ -100,7 +100,7 @@ def test_a_revision_is_seen_after_a_minute_and_its_old_number_never_again(nights
     before, running = nights.sent("2026-10"), nights.sent("2026-11")
     with transactions.write_transaction(nights.engine) as tx:
         glance_town.put_facts(tx, [TOLD])
-        closing.revise_unit(tx, "mail", "2026-10", "H55.1", reason="found", by="an", now=nights.now())
+        row_revisions.revise_unit(tx, "mail", "2026-10", "H55.1", reason="found", by="an", now=nights.now())
     assert nights.sent("2026-10") is None
     assert nights.sent("2026-Q4") is None
     nights.clock.advance(60)

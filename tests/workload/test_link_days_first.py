@@ -16,10 +16,10 @@ from hub.report.form.book import read_shipped_book
 from hub.report.form.period import parse_period
 from hub.services.links.probes import Link, LinkStanding, LinkState, Minutes
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from hub.units.live import Live, Setup
-from hub.workload import closing, unit_report
-from hub.workload.closing import FactsOutstanding, LinkDaysOutstanding
+from hub.workload import closing, closing_plan, row_revisions, unit_report
+from hub.workload.closing_plan import FactsOutstanding, LinkDaysOutstanding
 from hub.workload.month_end import MonthEnd
 from tests.journal.test_closing import put
 from tests.monitoring.test_prober import province
@@ -82,10 +82,10 @@ def test_the_month_is_closed_by_the_clock_with_what_another_node_saw_of_its_last
     clock.pump([60.0] * 20)
     _ = end.stopService()
     with transactions.read_transaction(engine) as tx:
-        made = {form: closing.read_closings(tx, form) for form in ("links", "edoc", "mail", "dossiers")}
+        made = {form: closing_plan.read_closings(tx, form) for form in ("links", "edoc", "mail", "dossiers")}
         assert all([each.period for each in found] == [NOVEMBER] for found in made.values())
         assert (count_minutes(tx, "2026-11"), count_minutes(tx, "2026-12")) == (700, 0)
-        assert list(closing.find_differing_units(tx, "links", "2026-11")) == []
+        assert list(row_revisions.find_differing_units(tx, "links", "2026-11")) == []
 
 
 def test_no_form_is_closed_while_nodes_still_store_what_they_saw(engine):

@@ -22,9 +22,9 @@ from hub.language.phrases import phrase
 from hub.report.form.book import Book, read_shipped_book
 from hub.report.form.period import parse_period
 from hub.store import tables, transactions
-from hub.store.group_commit import InlineDatabase
+from hub.store.inline_database import InlineDatabase
 from hub.store.transactions import Transaction
-from hub.workload import closing
+from hub.workload import closing, closing_plan, row_revisions
 from hub.workload.month_end import MonthEnd
 from tests import databases
 
@@ -56,7 +56,7 @@ class Held:
     def closed(self, form: str = "mail") -> list[str]:
         """Return which months of *form* are closed."""
         with transactions.read_transaction(self.engine) as tx:
-            return [each.period.text for each in closing.read_closings(tx, form)]
+            return [each.period.text for each in closing_plan.read_closings(tx, form)]
 
     def revisions(self, period: str) -> list[int]:
         """Return the revisions of the mail row of unit A in *period*."""
@@ -172,7 +172,7 @@ def test_a_revision_that_the_journal_did_not_take_is_made_at_the_next_look(held:
 
     class Away(InlineDatabase):
         def write(self, step: Any, *args: Any, **kwargs: Any) -> Deferred[Any]:
-            if step is closing.revise_unit and not refused:
+            if step is row_revisions.revise_unit and not refused:
                 refused.append(step)
                 return fail(Unready("journal-unavailable", "x"))
             return super().write(step, *args, **kwargs)
@@ -286,8 +286,8 @@ def test_a_month_waits_for_facts_that_were_received_in_it_and_no_other_form_does
     minutes(held, 2)
     assert held.closed("mail") == ["2026-12"]
     with transactions.read_transaction(held.engine) as tx:
-        made = closing.read_closings(tx, "mail")[0]
-        assert sorted(closing.read_newest_rows(tx, made.form, ["2026-12"])["2026-12"]) == ["A", "B"]
+        made = closing_plan.read_closings(tx, "mail")[0]
+        assert sorted(row_revisions.read_newest_rows(tx, made.form, ["2026-12"])["2026-12"]) == ["A", "B"]
     _ = service.stopService()
 
 

@@ -8,7 +8,9 @@ from datetime import date, datetime
 
 import attrs
 
-from hub.audit.drill.expecting import COUNTED, SUMS, Expected, SentStep, expect_numbers
+from hub.audit.drill.compared_columns import COUNTED, SUMS
+from hub.audit.drill.desk import SentStep
+from hub.audit.drill.expecting import Expected, expect_numbers
 from hub.audit.drill.plan import Does, DrillPlan, DrillStep, Trap
 from hub.report.counting.counting import Report
 

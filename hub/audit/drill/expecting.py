@@ -5,14 +5,15 @@ mail.md). Uses nothing of the code by which the hub counts. Knows no report.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import attrs
 
-from hub.audit.drill.plan import Does, DrillPlan, DrillStep, Life
+from hub.audit.drill.compared_columns import COUNTED, MAIL_PEAKS, MAIL_SUMS, SUMS
+from hub.audit.drill.desk import HANOI, NEW_DOCUMENT, RECALLED, UPDATED, DrillDesk, SentStep, ToldItem
+from hub.audit.drill.plan import DrillPlan, DrillStep, Life
 
-HANOI = timezone(timedelta(hours=7))
 #: Form, unit, column -> number.
 Numbers = dict[tuple[str, str, str], int]
 #: The forms that are counted, each with the service whose facts it counts.
@@ -27,28 +28,8 @@ FORMS = {
     "mail": "mail",
     "congviec": "work",
 }
-_NEW, _RECALL, _UPDATE, _REPLACEMENT = range(4)
 _RANK = {"01": 1, "02": 2, "03": 2, "04": 3, "05": 4, "06": 5}
 _FINAL = ("02", "06")
-
-
-@attrs.frozen(kw_only=True)
-class SentStep:
-    """A step that was sent, as the inspector noted it."""
-
-    number: int
-    at: datetime  #: of the receipt, by the hub's clock; of a fetch, when it was confirmed
-    accepted: bool
-    codes: tuple[str, ...] = ()  #: of a refusal
-    document_id: str = ""  #: the hub's id
-    sha256: str = ""
-    receipt: str = attrs.field(default="", repr=False)
-    confirmed: tuple[str, ...] = ()  #: of a fetch: the hub's ids
-
-    @property
-    def day(self) -> date:
-        """The day in Hà Nội."""
-        return self.at.astimezone(HANOI).date()
 
 
 @attrs.frozen
@@ -116,16 +97,16 @@ class _Count:
 
     def documents(self, today: date) -> None:
         """Count the form `edoc`: everything on the day of its receipt."""
-        desk = _Desk(self.plan)
+        desk = DrillDesk(self.plan)
         for step in self.taken("documents"):
             desk.play(step, self.sent[step.number])
         for (unit, _), step in desk.sent.items():
             kind = step.said["kind"]
             if not self.inside(self.sent[step.number].day):
                 continue
-            if kind != _NEW:
+            if kind != NEW_DOCUMENT:
                 self.add(
-                    "edoc", unit, {_RECALL: "recalls", _UPDATE: "updates"}.get(kind, "replacements"), [step.number]
+                    "edoc", unit, {RECALLED: "recalls", UPDATED: "updates"}.get(kind, "replacements"), [step.number]
                 )
                 continue
             columns = ["sent_inside", "signed" if step.said["signed"] else "not_signed"]
@@ -310,9 +291,9 @@ class _Count:
                 day[name] = day.get(name, 0) + amount
         for unit, steps in behind.items():
             own = [figures for (of, _), figures in days.items() if of == unit]
-            for name, column in _MAIL_SUMS.items():
+            for name, column in MAIL_SUMS.items():
                 self.add("mail", unit, column, steps, sum(each[name] for each in own))
-            for name, column in _MAIL_PEAKS.items():
+            for name, column in MAIL_PEAKS.items():
                 self.add("mail", unit, column, steps, max(0, *(each[name] for each in own)))
 
     # --- what documents enclose
@@ -377,21 +358,21 @@ class _Count:
 
     def work(self, today: date, floor: date) -> None:
         """Count the form `congviec`: what was told first of an item holds."""
-        items: dict[tuple[str, str], _Item] = {}
+        items: dict[tuple[str, str], ToldItem] = {}
         for step in self.taken("work"):
             said = step.said
             unit = self.plan.find_unit(said["OrganId"])
-            items.setdefault((unit, said["Code"]), _Item(unit)).hear(said, step.number)
+            items.setdefault((unit, said["Code"]), ToldItem(unit)).hear(said, step.number)
         for item in items.values():
 
-            def add(column: str, times: int = 1, *, one: _Item = item) -> None:
+            def add(column: str, times: int = 1, *, one: ToldItem = item) -> None:
                 self.add("congviec", one.unit, column, one.steps, times)
                 if column != "excused":
                     self.add("congviec", one.unit, f"{column}_converted", one.steps, times * one.hundredths)
 
             self.count_item(item, today, floor, add)
 
-    def count_item(self, item: "_Item", today: date, floor: date, add: Callable[..., None]) -> None:
+    def count_item(self, item: "ToldItem", today: date, floor: date, add: Callable[..., None]) -> None:
         """Count one work item."""
 
         def on(day: date) -> bool:
@@ -436,91 +417,6 @@ class _Count:
                     self.behind[form, unit.code, column] = steps
 
 
-@attrs.define
-class _Item:
-    """What was told of one work item; of each thing the first telling."""
-
-    unit: str
-    assigned: date = date.max
-    due: date | None = None
-    hundredths: int = 0
-    extended: dict[int, tuple[date, date]] = attrs.field(factory=dict)  #: number -> the day of it, the new due day
-    done: date | None = None
-    returned: dict[int, date] = attrs.field(factory=dict)
-    excused: date | None = None
-    withdrawn: date | None = None
-    steps: list[int] = attrs.field(factory=list)
-
-    def hear(self, said: Mapping[str, Any], step: int) -> None:
-        """Take in what a message says."""
-        self.steps.append(step)
-        if "Assigned" in said and self.assigned == date.max:
-            self.assigned = date.fromisoformat(said["Assigned"])
-            self.due = date.fromisoformat(said["Due"]) if "Due" in said else None
-            whole, _, part = said["Factor"].partition(".")
-            self.hundredths = int(whole) * 100 + int(part.ljust(2, "0"))
-        for each in said.get("Extended", ()):
-            day, due = (date.fromisoformat(each[name]) for name in ("Day", "Due"))
-            self.extended.setdefault(each["number"], (day, due))
-        if "Done" in said:
-            self.done = self.done or date.fromisoformat(said["Done"])
-        for each in said.get("Returned", ()):
-            self.returned.setdefault(each["number"], date.fromisoformat(each["Day"]))
-        if "Excused" in said:
-            self.excused = self.excused or date.fromisoformat(said["Excused"]["Day"])
-        if "Withdrawn" in said:
-            self.withdrawn = self.withdrawn or date.fromisoformat(said["Withdrawn"]["Day"])
-
-    def find_due(self, day: date) -> date | None:
-        """Return the day by which it is due, as known on *day*: the newest extension up to then, else as assigned."""
-        known = [each for each in self.extended.values() if each[0] <= day]
-        return max(known)[1] if known else self.due
-
-
-@attrs.define
-class _Desk:
-    """The papers of the test units, as they move when the steps are played in their order."""
-
-    plan: DrillPlan
-    #: (unit, key) -> the step that sent it
-    sent: dict[tuple[str, Any], DrillStep] = attrs.field(factory=dict)
-    #: (unit, key) -> the step that brought it, and when it was confirmed
-    received: dict[tuple[str, Any], tuple[DrillStep, datetime]] = attrs.field(factory=dict)
-    waiting: list[tuple[str, DrillStep]] = attrs.field(factory=list)  #: unit, and what waits for it
-    told: dict[tuple[str, Any], list[DrillStep]] = attrs.field(factory=dict)  #: (unit, key) -> statuses in their order
-    messages: set[str] = attrs.field(factory=set)
-
-    def play(self, step: DrillStep, sent: SentStep) -> None:
-        """Do what *step* did."""
-        unit = self.plan.find_unit(step.unit)
-        if step.does is Does.FETCH:
-            for to, brought in [each for each in self.waiting if each[0] == unit]:
-                self.received.setdefault((to, self.key(brought)), (brought, sent.at))
-            self.waiting = [each for each in self.waiting if each[0] != unit]
-            return
-        if step.message_id in self.messages:
-            return
-        self.messages.add(step.message_id)
-        if step.operation == "UpdateTraces":
-            key = (self.plan.find_unit(step.said["organ"]), step.said["document"])
-            self.told.setdefault((unit, key), []).append(step)
-            return
-        self.sent.setdefault((unit, self.key(step)), step)
-        units = [self.plan.find_unit(each) for each in step.said["to"]]
-        stopped = {_RECALL: [step.said["about"]], _REPLACEMENT: step.said["replaced"]}.get(step.said["kind"], [])
-        self.waiting = [
-            (to, each)
-            for to, each in self.waiting
-            if not (to in units and each.said["document"] in stopped and self.plan.find_unit(each.unit) == unit)
-        ]
-        self.waiting += [(to, step) for to in units]
-
-    def key(self, step: DrillStep) -> Any:
-        """Return what makes a paper the same: its unit and DocumentId; of a recall, update or replacement its octets too."""
-        unit = self.plan.find_unit(step.unit)
-        return (unit, step.said["document"], *([step.octets] if step.said["kind"] != _NEW else []))
-
-
 def _judge_timing(life: Life) -> str:
     assert life.ended is not None
     if life.due is None or life.ended == life.due:
@@ -551,100 +447,3 @@ def _days_of_work(life: Life) -> int:
     if life.asked and life.answered and life.asked <= life.answered <= life.ended:
         days -= (life.answered - life.asked).days
     return max(days, 0)
-
-
-_MAIL_SUMS = {
-    "SentInternal": "sent_internal",
-    "SentExternal": "sent_external",
-    "ReceivedInternal": "received_internal",
-    "ReceivedExternal": "received_external",
-    "RefusedSize": "refused_size",
-    "OfficialDocuments": "official_documents",
-}
-_MAIL_PEAKS = {"AccountsIssued": "accounts", "AccountsActive": "active", "OverQuota": "over_quota"}
-_WORK = ("carried_over", "assigned", "done", "late", "withdrawn", "open", "overdue", "returned")
-_SETTLED = ("settled_early", "settled_on_time", "settled_late")
-_PENDING = ("pending_in_time", "pending_overdue")
-_CHANNELS = ("received_online", "received_direct", "received_post", "received_unstated")
-_DONE = ("finished_early", "finished_on_time", "finished_late")
-_BTP07A = (
-    *("received_direct", "received_online_full", "received_online_partial", "received_online_other", "received_post"),
-    *("carried_over", "received_elsewhere", "settled_in_time", "settled_late_apologised", "settled_late_unapologised"),
-    *("pending_in_time", "pending_overdue_apologised", "pending_overdue_unapologised", "paid_online", "paid_direct"),
-    *("stopped", "awaiting_in_time", "awaiting_overdue", "refused", "withdrawn", "taken_over"),
-)
-#: The columns that the arithmetic counts, by form. Those of no test unit, such as what came from outside, are 0.
-COUNTED: Mapping[str, Sequence[str]] = {
-    "edoc": (
-        *("sent_inside", "sent_outside", "received_inside", "received_outside", "recalls", "updates", "replacements"),
-        *("signed", "not_signed", "on_paper", "acknowledged", "acknowledged_in_time", "refused", "completed"),
-        *("completed_on_time", "completed_unmatched", "results_unmatched", "processing", "overdue", "failed"),
-    ),
-    "meetings": ("called", "cancelled", "held", "accepted", "declined", "attended"),
-    "incidents": ("opened_grave", "opened_other", "closed", "closing_seconds", "open"),
-    "ii06a": ("received_online", "received_direct", "carried_over", *_SETTLED, *_PENDING, "taken_over"),
-    "dossiers": (
-        *(*_CHANNELS, "carried_over", "taken_over", *_DONE, "withdrawn", *_PENDING, "refused", "supplement_requested"),
-        *(
-            "supplemented",
-            "paused",
-            "returned",
-            "synced",
-            "received_synced",
-            "received_charged",
-            "received_paid_online",
-        ),
-        *(
-            "received_reused",
-            "received_from_store",
-            "received_identified",
-            "finished_with_result",
-            "finished_digitised",
-        ),
-        *("finished_timed", "days_taken", "ended_in_time", "ended_late", "open_in_time", "open_late"),
-        *("declared_received", "declared_finished"),
-    ),
-    "btp07a": _BTP07A,
-    "tthc": (*(*_BTP07A, "settled", "settled_late", "pending", "pending_overdue", "paid"),),
-    "mail": (*_MAIL_PEAKS.values(), "handed_over", *_MAIL_SUMS.values()),
-    "congviec": (
-        *(f"{name}{suffix}" for name in _WORK for suffix in ("", "_converted")),
-        *("excused", "done_unmatched"),
-    ),
-}
-#: Columns that are sums of others, in the order in which they can be added up.
-SUMS: Mapping[str, Mapping[str, Sequence[str]]] = {
-    "edoc": {
-        "sent": ("sent_inside", "sent_outside"),
-        "received": ("received_inside", "received_outside"),
-        "total": ("sent", "received"),
-    },
-    "incidents": {"opened": ("opened_grave", "opened_other")},
-    "ii06a": {
-        "received": ("received_online", "received_direct", "carried_over", "taken_over"),
-        "settled": _SETTLED,
-        "pending": _PENDING,
-    },
-    "dossiers": {
-        "received": _CHANNELS,
-        "total": ("received", "carried_over", "taken_over"),
-        "finished": (*_DONE, "withdrawn"),
-        "pending": _PENDING,
-        "finished_done": _DONE,
-    },
-    "btp07a": {
-        "received": (*_BTP07A[:6], "taken_over"),
-        "settled_late": ("settled_late_apologised", "settled_late_unapologised"),
-        "settled": ("settled_in_time", "settled_late"),
-        "pending_overdue": ("pending_overdue_apologised", "pending_overdue_unapologised"),
-        "pending": ("pending_in_time", "pending_overdue"),
-        "paid": ("paid_online", "paid_direct"),
-        "awaiting": ("awaiting_in_time", "awaiting_overdue"),
-    },
-    "tthc": {"received_online": _BTP07A[1:4]},
-    "mail": {"sent": ("sent_internal", "sent_external"), "received": ("received_internal", "received_external")},
-    "congviec": {
-        "total": ("carried_over", "assigned"),
-        "total_converted": ("carried_over_converted", "assigned_converted"),
-    },
-}

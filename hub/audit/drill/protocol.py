@@ -17,7 +17,8 @@ from lxml import etree
 
 from hub.audit.documents import audit_receipt, audit_sealed_report
 from hub.audit.drill.comparing import DrillDifference, Reconciled, reconcile_drill
-from hub.audit.drill.expecting import SentStep, expect_numbers
+from hub.audit.drill.desk import SentStep
+from hub.audit.drill.expecting import expect_numbers
 from hub.audit.drill.plan import Does, DrillPlan, PlanUnreadable, list_traps, read_plan, write_plan
 from hub.audit.drill.sending import list_asked_reports
 from hub.audit.findings import MOST, AuditFinding, FindingCollector, confirm_finding, deny_finding, note_finding

@@ -10,7 +10,8 @@ from typing import Protocol
 
 from lxml import etree
 
-from hub.audit.drill.expecting import FORMS, SentStep
+from hub.audit.drill.desk import SentStep
+from hub.audit.drill.expecting import FORMS
 from hub.audit.drill.plan import Does, DrillPlan, DrillStep
 from hub.soap import documents_requests
 from hub.soap.documents_requests import ConfirmReceived, GetDocument, GetPendingDocumentIds

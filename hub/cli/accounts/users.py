@@ -46,7 +46,8 @@ from hub.operations.accounts.account_operations import (
 from hub.operations.accounts.permissions import Role
 from hub.operations.accounts.provider_accounts import ProviderPerson
 from hub.operations.accounts.users import NameUnfit, User, normalise_user_name
-from hub.security.certificates import Purpose, hash_certificate
+from hub.security.anchors import Purpose
+from hub.security.certificates import hash_certificate
 from hub.security.id_token import LONGEST_SUBJECT
 from hub.store import transactions
 

@@ -36,15 +36,16 @@ from hub.cli.words import say_value
 from hub.config import Config
 from hub.domain.model import Message
 from hub.keeping.archive import catalogue, giving_up, opening
+from hub.keeping.archive.archived import NoArchive
 from hub.keeping.archive.catalogue import ArchiveAbsent, ArchiveEntry
 from hub.keeping.archive.giving_up import LostFile
-from hub.keeping.archive.reading import Archive, NoArchive, audit_archive_file, open_archive
+from hub.keeping.archive.reading import Archive, audit_archive_file, open_archive
 from hub.keeping.archive.unrecorded import judge_unrecorded_file
 from hub.keeping.retention.parts import PartMoved
 from hub.language.system_errors import name_system_error
 from hub.operations.messages.visible_messages import OpenedContent
 from hub.report.counting.lines import write_compact_json
-from hub.security.certificates import Anchors
+from hub.security.anchors import Anchors
 from hub.store import transactions
 from hub.store.transactions import Transaction
 

@@ -18,7 +18,7 @@ from cryptography.x509 import load_pem_x509_certificates as certificates
 from lxml import etree
 
 from hub.audit.drill import drawing, protocol, sending
-from hub.audit.drill.expecting import SentStep
+from hub.audit.drill.desk import SentStep
 from hub.audit.drill.keys import make_inspector_keys
 from hub.audit.drill.plan import DrillPlan, PlanUnreadable, list_traps, read_plan, write_plan
 from hub.audit.drill.protocol import ProtocolUnreadable, read_sent, write_sent_line

@@ -36,7 +36,8 @@ from hub.domain.sanitize import replace_controls
 from hub.keeping.archive import reading
 from hub.language.system_errors import name_system_error
 from hub.report.form import book
-from hub.security.certificates import Anchors, CredentialUnfit, load_pem_certificates
+from hub.security.anchors import Anchors
+from hub.security.certificates import CredentialUnfit, load_pem_certificates
 from hub.store import transactions
 from hub.workload import evidence_file as deed
 

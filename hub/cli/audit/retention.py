@@ -35,8 +35,8 @@ from hub.language.phrases import Phrase, phrase
 from hub.language.terms import find_term
 from hub.report.form import book
 from hub.store import transactions
-from hub.store.group_commit import InlineDatabase
-from hub.workload.closing import list_counting_forms
+from hub.store.inline_database import InlineDatabase
+from hub.workload.closing_plan import list_counting_forms
 
 T = TypeVar("T")
 #: Why a message stays, for the words of `KeptBecause`.

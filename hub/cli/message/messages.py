@@ -17,8 +17,9 @@ from hub.cli.words import say_filter_word, say_word
 from hub.config import Config
 from hub.domain.local_time import find_local_day, write_local_time
 from hub.domain.model import Message
-from hub.journal.searching import search, search_index
-from hub.journal.searching.search import MessageFilter, RefusedCall
+from hub.journal.searching import refused_calls, search, search_index
+from hub.journal.searching.message_filter import MessageFilter
+from hub.journal.searching.refused_calls import RefusedCall
 from hub.language.terms import describe_reason
 from hub.operations.messages import search_export
 from hub.operations.messages.search_request import Direction, SearchPlan, SearchRequest, plan_search
@@ -125,7 +126,7 @@ def _list_found(tx: Transaction, screen: Screen, plan: SearchPlan, form: _ListFo
         return _print_csv(tx, wanted, limit, newest_first=form.newest_first)
     rows: Iterator[dict[str, Any]]
     if form.calls:
-        rows = map(_call_fields, search.find_refused_calls(tx, wanted[0], limit))
+        rows = map(_call_fields, refused_calls.find_refused_calls(tx, wanted[0], limit))
     elif call is not None:
         rows = iter([call])
     else:
@@ -223,7 +224,7 @@ def say_kind(fields: Mapping[str, Any]) -> str:
 
 def find_refused_call(tx: Transaction, tracking: str) -> dict[str, Any] | None:
     """Return the refused call with the id *tracking* in the fields of a message; None if there is none."""
-    call = search.read_refused_call(tx, tracking)
+    call = refused_calls.read_refused_call(tx, tracking)
     return None if call is None else _call_fields(call)
 
 

@@ -24,7 +24,7 @@ from hub.domain.model import Delivery, Message, Problem
 from hub.domain.sanitize import replace_controls
 from hub.journal import blobs, events
 from hub.journal.queue import deliveries, exchanges
-from hub.journal.searching import search
+from hub.journal.searching import message_reading, search
 from hub.keeping.archive import opening
 from hub.language.fields import choose_detail
 from hub.operations.messages.visible_messages import OpenedContent
@@ -67,9 +67,9 @@ def show_message(screen: Screen, name: str, raw: bool, signature: bool, attempts
                         screen.row(fields, text)
                     return
                 made = deliveries.read_message_deliveries(kept, message.id)
-                receipt = search.read_stored_receipt(kept, message.id)
+                receipt = message_reading.read_stored_receipt(kept, message.id)
                 lived = life.read_message_life(tx, message, made, kept)
-                message = search.read_message(kept, message.id)
+                message = message_reading.read_message(kept, message.id)
     fields = attrs.asdict(message) | {"archives": archives}
     shown = [_describe_delivery(delivery) for delivery in made]
     text = (

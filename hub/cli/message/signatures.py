@@ -19,10 +19,11 @@ from hub.domain.errors import Rejected
 from hub.domain.model import DOCUMENTS, Message
 from hub.formats.spool import Octets
 from hub.journal import blobs, events
-from hub.journal.searching import search
+from hub.journal.searching import message_reading
 from hub.language.phrases import phrase
 from hub.security import kept_envelopes
-from hub.security.certificates import Purpose, load_der
+from hub.security.anchors import Purpose
+from hub.security.certificates import load_der
 from hub.security.kept_envelopes import SignedPart
 from hub.store.transactions import Transaction
 
@@ -76,7 +77,7 @@ def _check_packet_signature(tx: Transaction, message: Message, config: Config, e
 
 
 def _check_receipt_signature(tx: Transaction, message: Message, config: Config) -> Line:
-    content = search.read_stored_receipt(tx, message.id)
+    content = message_reading.read_stored_receipt(tx, message.id)
     if content is None:
         return {"what": "receipt", "holds": None}, t("receipt: there is none")
     sealers = Sealers(AuditTrust(anchors=config.anchors, now=datetime.now(UTC)))

@@ -35,7 +35,7 @@ from hub.intake.rejudging import rejudge_part
 from hub.intake.what_if import JUDGING, RejudgedMessage, TriedRules, parse_tried_policy
 from hub.journal import unit_registry
 from hub.journal.searching import search
-from hub.journal.searching.search import MessageFilter
+from hub.journal.searching.message_filter import MessageFilter
 from hub.report.form import book
 from hub.report.form.form import Form, FormMissing
 from hub.report.form.period import PeriodUnreadable

@@ -34,8 +34,8 @@ from hub.cli.screen import (
 from hub.config import Config, read_config
 from hub.config.revocation_cache import load_revocation_answers, set_revocation_answers
 from hub.delivery.partner_adapters import make_terms
+from hub.domain.conversations import Reply, Request
 from hub.domain.errors import Rejected
-from hub.domain.model import Reply, Request
 from hub.domain.sanitize import replace_controls
 from hub.formats import safe_xml
 from hub.journal import partner_changes

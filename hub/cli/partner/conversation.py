@@ -14,7 +14,7 @@ from hub.config import Config, Partner
 from hub.delivery.http_transport import Sender, SenderReactor
 from hub.delivery.mail_connection import MailConnector
 from hub.delivery.transports import list_carriers
-from hub.domain.model import Reply, Request
+from hub.domain.conversations import Reply, Request
 from hub.runtime.thread_pool import run_at_once
 from hub.units.live import Live, Setup
 from hub.units.province import Province

@@ -24,25 +24,30 @@ from cryptography import x509
 from hub.cli.documents_client import DocumentsClient, HubUnavailable, SubmissionRefused
 from hub.cli.journal import read_journal_config
 from hub.cli.partner.commands import add_partner
+from hub.cli.partner.simulated_calls import (
+    choose_exit_code,
+    say_outcome,
+    say_problems,
+    say_simulated_call,
+    say_simulation_summary,
+    say_time_of_day,
+    write_simulated_call,
+    write_simulation_summary,
+)
 from hub.cli.screen import (
-    FAILED,
     NOT_FOUND,
-    OK,
-    PARTLY,
     UNAVAILABLE,
     CommandStop,
     Screen,
     exit_command,
     make_file_stop,
     say,
-    say_count,
     t,
 )
 from hub.cli.send import find_documents_url
 from hub.config import ANY, Config, Listen, Partner, is_partner_code
 from hub.config.writing import write_partner_toml
 from hub.domain.local_time import HANOI, find_local_day
-from hub.domain.model import Problem
 from hub.edxml.sample import make_sample_packet
 from hub.intake.grants import NEW_CALLS
 from hub.runtime.free_ports import find_free_ports
@@ -315,7 +320,7 @@ class SimulationRun:
     def tell_call(self, call: SimulatedCall) -> None:
         """Print one call, and stop after the last one that was asked for."""
         self.tally.count_call(call)
-        self.screen.row(_write_call(call), "" if self.screen.json else _say_call(call))
+        self.screen.row(write_simulated_call(call), "" if self.screen.json else say_simulated_call(call))
         if self.tally.calls == self.options.most_calls:
             wait = call.answer.seconds if call.answer is not None else 0.0
             self.reactor.callLater(wait + _LEAVE, self.stop)
@@ -328,7 +333,7 @@ class SimulationRun:
             case "q":
                 self.stop()
             case "?":
-                self.screen.note(_say_summary(self.tally, 0))
+                self.screen.note(say_simulation_summary(self.tally, 0))
             case text:
                 try:
                     self.plan.change(parse_answer(text))
@@ -376,9 +381,9 @@ def _serve_simulation(
     if options.most_seconds is not None:
         loop.callLater(options.most_seconds, run.stop)
     loop.run()
-    fields = _write_summary(run.tally, partner)
-    screen.row(fields, "" if screen.json else _say_summary(run.tally, partner.turned_away))
-    exit_command(_choose_exit_code(run.tally))
+    fields = write_simulation_summary(run.tally, partner)
+    screen.row(fields, "" if screen.json else say_simulation_summary(run.tally, partner.turned_away))
+    exit_command(choose_exit_code(run.tally))
 
 
 def _say_ready(
@@ -429,7 +434,7 @@ def _send_documents(run: SimulationRun, setting: SimulationSetting) -> None:
             try:
                 sent = client.send(packet)
             except SubmissionRefused as refused:
-                outcome, why = SentOutcome.REFUSED, _say_problems(refused.problems)
+                outcome, why = SentOutcome.REFUSED, say_problems(refused.problems)
                 fields |= {"tracking": refused.tracking}
             except HubUnavailable as outage:
                 outcome, why = SentOutcome.UNAVAILABLE, str(outage)
@@ -453,123 +458,7 @@ def _make_packets(setting: SimulationSetting) -> Iterator[bytes]:
 
 def _tell_sent(run: SimulationRun, outcome: Any, fields: dict[str, object]) -> None:
     run.tally.count_sent(outcome)
-    line = f"{_say_time(datetime.now(UTC))}  → {fields['number']}  {_say_outcome(outcome)}  {fields['detail']}"
+    line = f"{say_time_of_day(datetime.now(UTC))}  → {fields['number']}  {say_outcome(outcome)}  {fields['detail']}"
     run.screen.row(fields, f"{line}  {fields['milliseconds']} ms")
     if sum(run.tally.sent.values()) == run.options.number:
         run.screen.note(t("All documents are sent."))
-
-
-def _say_outcome(outcome: Any) -> str:
-    return {"accepted": t("accepted"), "refused": t("refused"), "unavailable": t("unavailable")}[str(outcome)]
-
-
-# --- what is printed -------------------------------------------------------------------------------------------------
-
-
-def _write_call(call: SimulatedCall) -> dict[str, object]:
-    """Return one call for `--json`."""
-    fields: dict[str, object] = {
-        "kind": "call",
-        "number": call.number,
-        "at": call.at,
-        "answer": None if call.answer is None else str(call.answer),
-        "again": call.again,
-    }
-    if (received := call.received) is None:
-        return fields | {"passed": None}
-    fields |= {
-        "passed": received.failed is None,
-        "check": None if received.failed is None else str(received.failed),
-        "problems": [{"code": each.code, "detail": str(each.detail)} for each in received.problems],
-        "message_id": received.message_id,
-        "sha256": received.sha256,
-        "size": received.size,
-    }
-    if (packet := received.packet) is not None:
-        fields["packet"] = {
-            "kind": str(packet.kind),
-            "code": packet.code,
-            "subject": packet.subject,
-            "sender": packet.sender,
-            "recipients": list(packet.recipients),
-            "status": packet.status,
-        }
-    return fields
-
-
-def _say_call(call: SimulatedCall) -> str:
-    answer = t("fault") if call.answer is None else str(call.answer)
-    words = [_say_time(call.at), f"← {call.number}", answer]
-    if (received := call.received) is None:
-        return "  ".join([*words, t("connection closed")])
-    if received.failed is not None:
-        failed = f"{_say_check(received.failed)}: {_say_problems(received.problems)}"
-        return "  ".join([*words, t("NOT right: {what}", what=failed)])
-    words += [t("all right"), received.message_id]
-    if (packet := received.packet) is not None:
-        recipients = ", ".join(packet.recipients) or ", ".join(each.organ for each in packet.responses)
-        words.append(f"{packet.status or packet.code} {packet.sender} → {recipients}")
-    return "  ".join([*words, *([t("again")] if call.again else [])])
-
-
-def _say_check(check: str) -> str:
-    return {
-        "envelope": t("envelope"),
-        "signature": t("signature"),
-        "contract": t("contract"),
-        "packet": t("packet"),
-    }[str(check)]
-
-
-def _say_problems(problems: Sequence[Problem]) -> str:
-    """Return the codes and details. A detail that is an answer of a hub is already a sentence."""
-    return "; ".join(f"{each.code}: {say(each.detail)}" if each.detail else each.code for each in problems)[:500]
-
-
-def _say_time(at: datetime) -> str:
-    return f"{at.astimezone(HANOI):%H:%M:%S}"
-
-
-def _write_summary(tally: SimulationTally, partner: SimulatedPartner) -> dict[str, object]:
-    """Return the summary for `--json`."""
-    return {
-        "kind": "summary",
-        "calls": tally.calls,
-        "again": tally.again,
-        "answers": dict(tally.answers),
-        "failed": dict(tally.failed),
-        "turned_away": partner.turned_away,
-        "sent": dict(tally.sent),
-    }
-
-
-def _say_summary(tally: SimulationTally, turned_away: int) -> str:
-    answers = ", ".join(f"{kind} {say_count(number)}" for kind, number in sorted(tally.answers.items()))
-    lines = [
-        t(
-            "{calls} calls ({answers}), {again} of them again",
-            calls=say_count(tally.calls),
-            answers=answers or "–",
-            again=say_count(tally.again),
-        )
-    ]
-    if tally.failed:
-        failed = ", ".join(f"{_say_check(check)} {say_count(number)}" for check, number in sorted(tally.failed.items()))
-        lines.append(t("Did not pass a check: {failed}", failed=failed))
-    if turned_away:
-        lines.append(t("Connections of others than the hub: {number}", number=say_count(turned_away)))
-    if tally.sent:
-        sent = ", ".join(
-            f"{_say_outcome(outcome)} {say_count(number)}" for outcome, number in sorted(tally.sent.items())
-        )
-        lines.append(t("Sent: {sent}", sent=sent))
-    return "\n".join(lines)
-
-
-def _choose_exit_code(tally: SimulationTally) -> int:
-    accepted, refused = tally.sent["accepted"], tally.sent["refused"]
-    if not tally.passed or (refused and not accepted):
-        return FAILED
-    if tally.sent["unavailable"] and not accepted:
-        return UNAVAILABLE
-    return PARTLY if refused or tally.sent["unavailable"] else OK

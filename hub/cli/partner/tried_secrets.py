@@ -13,8 +13,8 @@ import adapters
 from hub.cli.partner.conversation import hold_conversations
 from hub.config import Config, Partner
 from hub.delivery.partner_adapters import make_terms
+from hub.domain.conversations import Refused, Reply, Request, Unavailable
 from hub.domain.errors import Mistake
-from hub.domain.model import Refused, Reply, Request, Unavailable
 from hub.language.phrases import Phrase, phrase
 from hub.partner.adapter_settings import SECRET_FILE
 from hub.partner.secret_trials import SecretTrial, SecretTrier

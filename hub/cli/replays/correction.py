@@ -24,10 +24,11 @@ from hub.domain.model import Problem
 from hub.edxml.readable import PacketFinding
 from hub.intake.correction import judge_correction, prepare_correction
 from hub.journal import blobs, unit_registry
-from hub.journal.decisions import MessageEntry
+from hub.journal.effects import MessageEntry
 from hub.journal.replays import corrections
 from hub.journal.replays.corrections import CorrectableMessage, CorrectedRecipients, CorrectionOrder, find_ordered_plan
-from hub.journal.replays.replay_plans import KeyReused, ReplayPlan
+from hub.journal.replays.plan_rows import ReplayPlan
+from hub.journal.replays.replay_plans import KeyReused
 from hub.store import transactions
 from hub.store.transactions import Transaction
 from hub.units.province import Province

@@ -24,10 +24,10 @@ from hub.config import Config, read_config
 from hub.domain.local_time import find_local_day
 from hub.domain.model import Delivery, Message
 from hub.journal import unit_registry
+from hub.journal.replays import plan_rows, replay_plans
 from hub.journal.replays import replay as queue_replay
-from hub.journal.replays import replay_plans
+from hub.journal.replays.plan_rows import PlannedItem, ReplayPlan
 from hub.journal.replays.replay import ChosenDeliveries, ReplayChoice
-from hub.journal.replays.replay_plans import PlannedItem, ReplayPlan
 from hub.journal.replays.replay_rules import PlanState
 from hub.keeping.archive import restoring
 from hub.keeping.archive.catalogue import ArchiveAbsent
@@ -179,7 +179,7 @@ def _run_replay(
         if after is None:
             time.sleep(_AGAIN)
             with transactions.read_transaction(engine) as tx:
-                after = replay_plans.read_plan(tx, plan.id)
+                after = plan_rows.read_plan(tx, plan.id)
         plan = after
     return plan
 
@@ -203,7 +203,7 @@ def _bring_back(screen: Screen, engine: sa.Engine, plan: ReplayPlan, limit: int,
 
 
 def _show_items(screen: Screen, tx: sa.Connection, plan_id: str) -> None:
-    print_plan_rows(screen, map(make_item_row, replay_plans.iterate_items(tx, plan_id)))
+    print_plan_rows(screen, map(make_item_row, plan_rows.iterate_items(tx, plan_id)))
 
 
 def make_item_row(item: PlannedItem) -> dict[str, object]:

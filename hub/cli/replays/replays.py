@@ -5,8 +5,8 @@ from hub.cli.replays.replay import make_item_row
 from hub.cli.screen import NOT_FOUND, CommandStop, Screen, say, say_count, t
 from hub.cli.words import say_field, say_filter_word, say_value, say_word
 from hub.domain.model import DeliveryState
-from hub.journal.replays import replay_plans
-from hub.journal.replays.replay_plans import ReplayPlan
+from hub.journal.replays import plan_rows
+from hub.journal.replays.plan_rows import ReplayPlan
 from hub.language.terms import find_term
 from hub.operations.replays.plan_operations import write_row
 from hub.store import transactions
@@ -16,10 +16,10 @@ from hub.store.transactions import Transaction
 def show_replay_plan(screen: Screen, plan: str, items: bool, delivery_state: str | None) -> None:
     with open_journal(read_view_config(screen)) as engine, transactions.read_transaction(engine) as tx:
         try:
-            found = replay_plans.read_plan(tx, plan)
+            found = plan_rows.read_plan(tx, plan)
         except KeyError:
             raise _make_absent(plan) from None
-        results = replay_plans.count_results(tx, plan)
+        results = plan_rows.count_results(tx, plan)
         fields = write_row(found) | {"results": results}
         screen.row(fields, "" if screen.json else _say_plan(found, results))
         if items or delivery_state:
@@ -41,7 +41,7 @@ def _show_items(screen: Screen, tx: Transaction, plan: str, state: str | None) -
         make_item_row(each)
         | {"number": each.number, "item": str(each.state), "was": str(each.was), "was_reason": each.was_reason}
         | {"why": each.why, "reason": each.delivery.reason, "queued_at": each.queued_at}
-        for each in replay_plans.iterate_items(tx, plan, DeliveryState(state) if state else None)
+        for each in plan_rows.iterate_items(tx, plan, DeliveryState(state) if state else None)
     )
 
     def say_row(row: dict[str, object]) -> dict[str, object]:

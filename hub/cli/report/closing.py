@@ -31,8 +31,9 @@ from hub.report.output.spike_lines import describe_spike, round_mean
 from hub.services.links import NAME
 from hub.store import transactions
 from hub.units.province import Province
-from hub.workload import attestations, closing, closing_marks
-from hub.workload.closing import Closing, ClosingPlan, ClosingStep, MonthClosed, MonthDraft, list_counting_forms
+from hub.workload import attestations, closing, closing_marks, closing_plan, row_revisions
+from hub.workload.closing import ClosingStep, MonthClosed, MonthDraft
+from hub.workload.closing_plan import Closing, ClosingPlan, list_counting_forms
 from hub.workload.spikes import FoundSpikes
 
 _MONTH_STATES = {"closed": phrase("month closed"), "open": phrase("month open")}
@@ -47,9 +48,9 @@ def close_period(screen: Screen, period: str, form: str | None, reason: str, *, 
     known = book.read_book(config.reports)
     with open_journal(config, counts=known.services(form) if form else None) as engine:
         with transactions.read_transaction(engine) as tx:
-            cuts = closing.keep_closed_workdays(tx, known).cuts
+            cuts = closing_plan.keep_closed_workdays(tx, known).cuts
             for text in months:
-                _tell_silences(screen, closing.list_silences(tx, known, parse_period(text, cuts)))
+                _tell_silences(screen, closing_plan.list_silences(tx, known, parse_period(text, cuts)))
         for name in _choose_forms(form, known.forms):
             for month in (parse_period(text, cuts) for text in months):
                 try:
@@ -57,12 +58,12 @@ def close_period(screen: Screen, period: str, form: str | None, reason: str, *, 
                         _plan_closing(screen, engine, known, name, month)
                         continue
                     _close_month(screen, engine, config, known, name, month, reason.strip())
-                except closing.TooEarly as early:
+                except closing_plan.TooEarly as early:
                     at = early.args[0].astimezone(HANOI).strftime("%d/%m/%Y %H:%M")
                     raise CommandStop(
                         t("{text} has not ended: it can be closed from {at}", text=month.text, at=at),
                     ) from None
-                except closing.LinkDaysOutstanding:
+                except closing_plan.LinkDaysOutstanding:
                     raise CommandStop(
                         t(
                             "{text}: the nodes are still storing what they saw of the links on its last day; close it "
@@ -70,9 +71,9 @@ def close_period(screen: Screen, period: str, form: str | None, reason: str, *, 
                             text=month.text,
                         ),
                     ) from None
-                except closing.FactsOutstanding as early:
+                except closing_plan.FactsOutstanding as early:
                     raise make_outstanding_error(early.args[0]) from None
-                except closing.FactsForged as forged:
+                except row_revisions.FactsForged as forged:
                     _, period, unit, found = forged.args
                     raise CommandStop(
                         t(
@@ -85,7 +86,7 @@ def close_period(screen: Screen, period: str, form: str | None, reason: str, *, 
                             key=found[0].key,
                         ),
                     ) from None
-                except closing.OutOfTurn as turn:
+                except closing_plan.OutOfTurn as turn:
                     _explain_closing(screen, name, month, turn.args[0], only=form is not None)
 
 
@@ -116,7 +117,7 @@ def _write_link_days(engine: sa.Engine, config: Config, month: Period) -> None:
     their facts. Raises `CommandStop`.
     """
     with transactions.read_transaction(engine) as tx:
-        if not closing.has_unwritten_link_days(tx, month):
+        if not closing_plan.has_unwritten_link_days(tx, month):
             return
     now = datetime.now(UTC)
     with transactions.write_transaction(engine) as tx:
@@ -128,10 +129,10 @@ def _write_link_days(engine: sa.Engine, config: Config, month: Period) -> None:
 def _plan_closing(screen: Screen, engine: sa.Engine, known: Book, form: str, month: Period) -> None:
     """Tell what is unusual in *month*, counted as it would be closed now. Writes nothing."""
     with transactions.read_transaction(engine) as tx:
-        if any(each.period.text == month.text for each in closing.read_closings(tx, form)):
+        if any(each.period.text == month.text for each in closing_plan.read_closings(tx, form)):
             screen.note(t("{form} {period}: is closed already", form=form, period=month.text))
             return
-        plan = closing.plan_closing(tx, known, form, month, datetime.now(UTC))
+        plan = closing_plan.plan_closing(tx, known, form, month, datetime.now(UTC))
     steps, found = closing.close_in_steps(plan, lambda: datetime.now(UTC), getpass.getuser(), None), None
     step = steps.send(None)
     while step.run is not closing.settle_closing:
@@ -194,7 +195,7 @@ def _close_month(
 ) -> None:
     by, now = getpass.getuser(), datetime.now(UTC)
     with transactions.read_transaction(engine) as tx:
-        made = next((each for each in closing.read_closings(tx, form) if each.period.text == month.text), None)
+        made = next((each for each in closing_plan.read_closings(tx, form) if each.period.text == month.text), None)
     if made is None:
         dossier_moves.move_all_dossiers(engine, now)
         now = datetime.now(UTC)  # what is recorded at the time of the closing is late
@@ -213,11 +214,11 @@ def _close_month(
         return
     _restore_closing(screen, engine, known, form, made, by)
     with transactions.read_transaction(engine) as tx:
-        units = list(closing.find_differing_units(tx, form, month.text))
+        units = list(row_revisions.find_differing_units(tx, form, month.text))
     revised = 0
     for unit in units:
         with transactions.write_transaction(engine) as tx:
-            written = closing.revise_unit(
+            written = row_revisions.revise_unit(
                 tx,
                 form,
                 month.text,
@@ -353,12 +354,12 @@ def _note_change(screen: Screen, change: dict[str, Any]) -> None:
 
 
 def _list_closed_periods(tx: sa.Connection, form: str, book: Book) -> Iterator[dict[str, object]]:
-    revised = closing.count_revised_rows(tx, form)
-    for made in closing.read_closings(tx, form):
+    revised = row_revisions.count_revised_rows(tx, form)
+    for made in closing_plan.read_closings(tx, form):
         units = revised.get(made.period.text, 0)
         changes = _list_changes(tx, made) if units else []
         yield {**_describe_closing(form, made), "revised": units, "changes": changes}
-    found = closing.find_next_month_to_close(tx, book, form)
+    found = closing_plan.find_next_month_to_close(tx, book, form)
     if found is not None:
         month = found[1]
         days = {"from": month.first.isoformat(), "to": month.last.isoformat()}

@@ -48,7 +48,7 @@ from hub.store.transactions import Transaction
 from hub.units.province import Province
 from hub.workload import declarations, unit_report
 from hub.workload.declarations import KeptDeclaration
-from hub.workload.unit_report import ReportSources
+from hub.workload.report_sources import ReportSources
 
 #: The endings of workbooks in a folder, and the maximum number of them.
 _ENDINGS, _MOST_FILES = (".xlsx", ".xls"), 2000

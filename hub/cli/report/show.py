@@ -18,7 +18,7 @@ from hub.domain.errors import Unready
 from hub.domain.model import Fact
 from hub.journal import unit_registry
 from hub.journal.fact_reading import fact_rows
-from hub.journal.searching import search
+from hub.journal.searching import message_reading
 from hub.report.counting import table
 from hub.report.counting.counting import Report
 from hub.report.counting.division import read_address
@@ -35,7 +35,8 @@ from hub.store import transactions
 from hub.store.transactions import Transaction
 from hub.workload import facts_behind, given_paper
 from hub.workload.given_paper import GivenPaper
-from hub.workload.unit_report import Difference, ReportSources, ReportWithEvidence, RowChoice, count_neighbour_reports
+from hub.workload.report_sources import Difference, ReportSources, ReportWithEvidence, RowChoice
+from hub.workload.unit_report import count_neighbour_reports
 
 _FILES = ("pdf", "xlsx", "xml")  #: formats that are not printed on a terminal, and that list the evidence
 _PAPER = ("html", "pdf")  #: formats that show the newest revision that was given out, if there is one
@@ -147,7 +148,7 @@ def print_report(
         with opened as gathered:
             listing = gathered.listing if isinstance(gathered, ReportWithEvidence) else gathered.lines
             _warn_of_changed_facts(screen, gathered.differences)
-            counted, lines = gathered.report, search.NamedLines(tx, listing)
+            counted, lines = gathered.report, message_reading.NamedLines(tx, listing)
             others = count_neighbour_reports(tx, counted, now, forms) if charted else None
             try:
                 content = _render_report(kind, counted, asked, lines, config.identity, others)
@@ -327,7 +328,7 @@ def _fact_rows(tx: Transaction, facts: Iterable[Fact]) -> Iterator[dict[str, obj
     """Yield the printed fields of each fact. At most `_TOGETHER` facts are held at a time."""
     rest = iter(facts)
     while some := list(islice(rest, _TOGETHER)):
-        ids = search.read_message_ids(tx, (fact.message for fact in some))
+        ids = message_reading.read_message_ids(tx, (fact.message for fact in some))
         yield from ({"message_id": ids.get(fact.message), "id": fact.message, **attrs.asdict(fact)} for fact in some)
 
 

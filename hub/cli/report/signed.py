@@ -45,7 +45,7 @@ from hub.security.time_stamps import TimeStamp
 from hub.store import transactions
 from hub.store.transactions import Transaction
 from hub.units.province import Province
-from hub.workload import closing, given_paper, revisions, submission
+from hub.workload import closing_plan, given_paper, revisions, submission
 from hub.workload.revisions import Revision
 from hub.workload.submission import KeptRevision, SignedReturn
 
@@ -166,8 +166,8 @@ def _say_moment(moment: datetime) -> str:
 def _normalise_report_name(tx: Transaction, unit: str, period: str, form: str, book: Book) -> tuple[str, str]:
     """Return the registry's code of *unit* and the normal form of *period*. Raises `UsageError` and `CommandStop`."""
     try:
-        span = parse_period(period, closing.keep_closed_workdays(tx, book).cuts)
-        if all(each.period.text != span.text for each in closing.read_closings(tx, form)):
+        span = parse_period(period, closing_plan.keep_closed_workdays(tx, book).cuts)
+        if all(each.period.text != span.text for each in closing_plan.read_closings(tx, form)):
             choose_form(book.forms, form, span)
     except (PeriodUnreadable, FormMissing) as error:
         raise click.UsageError(say(error.said)) from None

@@ -22,7 +22,7 @@ from hub.cli.screen import (
 from hub.cli.units.plan import write_unit_list
 from hub.config import Config
 from hub.delivery.partner_adapters import make_adapters
-from hub.domain.model import Lister, Refused, Unavailable
+from hub.domain.conversations import Lister, Refused, Unavailable
 from hub.runtime.http_client import Unreachable
 
 

@@ -29,7 +29,7 @@ from hub.domain.errors import Rejected
 from hub.domain.local_time import find_local_day
 from hub.domain.model import Unit
 from hub.journal import code_lists, unit_registry
-from hub.journal.queue import deliveries
+from hub.journal.queue import delivery_ends
 from hub.journal.sequels import dossier_shares
 from hub.keeping import successions
 from hub.keeping.successions import MOST_NAMES, RecordedDeed, TouchedThings
@@ -310,6 +310,6 @@ def _give_back_deliveries(tx: sa.Connection, config: Config, order: DeedOrder, n
     today = find_local_day(now)
     routes = Province.of(config, unit_registry.read_unit_index(tx, today)).routes
     ways, total = routes.list_routes(order.units, today), 0
-    while moved := deliveries.hand_over_deliveries(tx, ways, (), now):
+    while moved := delivery_ends.hand_over_deliveries(tx, ways, (), now):
         total += moved
     return total

@@ -19,7 +19,7 @@ from hub.operations.watching.visible_alerts import (
     clean_note,
     read_visible_alerts,
 )
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 
 
 @console_page("GET", "/alerts", right=Permission.SEE_READINESS, reach=PageReach.EVERY_UNIT, template="alerts")

@@ -22,7 +22,7 @@ from hub.operations.turns import ReadingTurns
 from hub.operations.watching import limited_overview, visible_alerts
 from hub.operations.watching.visible_alerts import ShownAlerts
 from hub.runtime.thread_pool import Work
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.units.live import Live
 
 

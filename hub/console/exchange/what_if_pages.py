@@ -31,7 +31,7 @@ from hub.operations.refusals import refuse_as_absent
 from hub.operations.replays import replay_orders
 from hub.operations.replays.order_fields import FieldUnfit
 from hub.operations.replays.replay_orders import SEARCH
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.units.live import Live
 
 #: The values that a key of the policy may have; an empty one is not tried.

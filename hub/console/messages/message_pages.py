@@ -21,7 +21,7 @@ from hub.domain.fair_queue import CONSOLE
 from hub.domain.local_time import find_local_day
 from hub.domain.model import DeliveryState, MessageState, Problem
 from hub.domain.sanitize import replace_controls
-from hub.journal.searching import search
+from hub.journal.searching import message_reading
 from hub.operations.accounts import saved_searches
 from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.saved_searches import SavedSearch
@@ -31,7 +31,7 @@ from hub.operations.messages.visible_messages import ShownCall, ShownMessage, ma
 from hub.operations.refusals import refuse_as_absent
 from hub.operations.reports import reading
 from hub.operations.turns import ReadingTurns
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.units.live import Live
 from hub.web.answers import ConsoleResponse
 from hub.web.message_views import MessageViews
@@ -65,7 +65,7 @@ class MessagePages:
         opened, _ = await self._open(visit, identity)
         if not opened.receipt:
             raise refuse_as_absent()
-        receipt = await self._journal.read(search.read_stored_receipt, identity)
+        receipt = await self._journal.read(message_reading.read_stored_receipt, identity)
         assert receipt is not None
         name = f"{identity}-receipt.xml"
         return ConsoleResponse(content=receipt, content_type="application/octet-stream", filename=name)

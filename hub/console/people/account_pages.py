@@ -40,7 +40,7 @@ from hub.operations.page_paths import build_page_path
 from hub.operations.refusals import refuse_as_absent
 from hub.operations.turns import ReadingTurns
 from hub.runtime.thread_pool import THRESHOLD, Work
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.store.transactions import Transaction
 from hub.units.live import Live
 

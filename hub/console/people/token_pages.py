@@ -22,7 +22,7 @@ from hub.operations.operation import list_fields
 from hub.operations.page_paths import build_page_path
 from hub.operations.refusals import refuse_as_absent
 from hub.operations.turns import ReadingTurns
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.units.live import Live
 
 #: A token that ends within this time is marked.

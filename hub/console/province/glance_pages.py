@@ -28,7 +28,7 @@ from hub.report.glance.drawing import draw_bar, draw_trend, make_unit_plot, name
 from hub.report.glance.view import GlanceView
 from hub.report.output import svg
 from hub.report.output.spike_lines import describe_spike
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.units.live import Live
 from hub.web.answers import ConsoleResponse
 from hub.workload.glance.glance_view import GlanceAsked

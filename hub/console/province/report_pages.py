@@ -30,7 +30,7 @@ from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.users import User
 from hub.operations.page_paths import build_page_path
 from hub.operations.refusals import refuse_as_absent
-from hub.operations.reports import reading, standing
+from hub.operations.reports import reading, report_files, standing
 from hub.operations.reports.signed_uploads import SignedUpload, SignedUploads
 from hub.operations.turns import ReadingTurns
 from hub.report.counting.declared import place_figures
@@ -47,14 +47,14 @@ from hub.report.words import group_columns, write_column_sums
 from hub.report.workbooks.declared_workbook import read_declared_workbook
 from hub.report.workbooks.mistakes import Misfilled
 from hub.runtime.thread_pool import THRESHOLD, Work
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.store.transactions import Transaction
 from hub.units.live import Live
 from hub.web import layout, signing_tool
 from hub.web.answers import ConsoleResponse
 from hub.workload import declarations, submission
+from hub.workload.report_sources import RowChoice
 from hub.workload.revisions import EarlyStep
-from hub.workload.unit_report import RowChoice
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -136,7 +136,7 @@ class ReportPages:
                 "charts": layout.render_charts(report, found.names, counted.others, language),
                 "forms": shown.forms,
                 "periods": shown.periods,
-                "kinds": reading.list_file_kinds(book, found.form, found.period)
+                "kinds": report_files.list_file_kinds(book, found.form, found.period)
                 if found.is_newest and rows.opened is None
                 else (),
                 "rows": rows,
@@ -151,9 +151,9 @@ class ReportPages:
         return ConsoleResponse(content=await self._work(CONSOLE, len(found.members) * _ROW, make))
 
     async def _file(self, visit: Visit, form: str, unit: str, period: str, kind: str) -> ConsoleResponse:
-        if kind not in reading.KINDS:
+        if kind not in report_files.KINDS:
             raise refuse_as_absent()
-        step = reading.write_report_file
+        step = report_files.write_report_file
         rows = _read_rows(visit.asked)
         made = await self._counted_report(visit, step, form, unit, period, kind, visit.asked.language, rows)
         content = made.content
@@ -162,8 +162,8 @@ class ReportPages:
             content = await self._work(
                 CONSOLE, THRESHOLD, sealed.seal_report, content.report, content.names, content.lines, identity
             )
-        name = reading.name_report_file(made.asked, kind)
-        return ConsoleResponse(content=content, content_type=reading.KINDS[kind], filename=name)
+        name = report_files.name_report_file(made.asked, kind)
+        return ConsoleResponse(content=content, content_type=report_files.KINDS[kind], filename=name)
 
     @console_page("GET", "/reports/{form}/{unit}/{period}/{column}", right=Permission.SEE_REPORTS, template="facts")
     async def show_facts(self, visit: Visit, form: str, unit: str, period: str, column: str) -> PageAnswer:
@@ -230,7 +230,7 @@ class ReportPages:
             asked = await self._counted_report(visit, reading.find_visible_report, form, unit, text)
             made = await self._turns.alone(reading.write_declaration_template, asked, visit.asked.language)
             name = f"khai_{asked.form.id}_{asked.members[0]}_{asked.period.text}.xlsx"
-            return ConsoleResponse(content=made, content_type=reading.KINDS["xlsx"], filename=name)
+            return ConsoleResponse(content=made, content_type=report_files.KINDS["xlsx"], filename=name)
         asked, compared = await self._counted_report(visit, reading.compare_visible_declaration, form, unit, period)
         if asked.members[0] != unit:
             return build_page_path("declarations", form, asked.members[0], period)
@@ -341,7 +341,7 @@ class ReportPages:
         return ConsoleResponse(
             stored=sha256,
             size=await self._journal.read(blobs.read_blob_size, sha256),
-            content_type=reading.KINDS["xml"],
+            content_type=report_files.KINDS["xml"],
             filename=submission.name_signing_file(kept, sha256),
         )
 

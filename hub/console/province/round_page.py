@@ -45,7 +45,7 @@ from hub.operations.reports.visible_round import (
 from hub.operations.turns import ReadingTurns
 from hub.report.form.book import Book
 from hub.report.form.period import find_month_containing
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.units.live import Live
 from hub.web.answers import ConsoleResponse
 from hub.workload import submission

@@ -11,7 +11,7 @@ from hub.operations.reports import reading
 from hub.operations.turns import ReadingTurns
 from hub.report.form.period import find_month_containing
 from hub.runtime.thread_pool import THRESHOLD, Work
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 
 _DEFAULT_FORM = "edoc"
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from hub.domain.model import HUB, ReportState
 from hub.journal import unit_registry
-from hub.journal.searching import search
+from hub.journal.searching import message_reading
 from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.users import User
 from hub.report.counting.family import list_unit_family
@@ -21,7 +21,7 @@ from hub.report.form.period import Period, find_month_containing
 from hub.services import reports
 from hub.store.tables import closed_row
 from hub.store.transactions import Transaction
-from hub.workload import closing, revisions, spikes
+from hub.workload import closing_plan, revisions, spikes
 from hub.workload.revisions import EarlyStep
 from hub.workload.spikes import FoundSpikes
 
@@ -68,7 +68,7 @@ def list_waiting_reports(tx: Transaction, user: User, book: Book, now: datetime)
 def _list_closed_forms(tx: Transaction, book: Book, family: Sequence[str], month: Period) -> Iterator[Form]:
     """Yield the forms whose closed *month* has facts of a unit of *family*."""
     forms = {form.id: form for form in book.forms}
-    counting = closing.list_counting_forms(book.forms)
+    counting = closing_plan.list_counting_forms(book.forms)
     closed = sa.and_(closed_row.c.form.in_(counting), closed_row.c.period == month.text, closed_row.c.facts > 0)
     query = sa.select(closed_row.c.form).where(closed, closed_row.c.unit.in_(family)).distinct()
     yield from (forms[form] for form in sorted(tx.scalars(query)))
@@ -76,6 +76,6 @@ def _list_closed_forms(tx: Transaction, book: Book, family: Sequence[str], month
 
 def _find_step(tx: Transaction, unit: str, form: Form, month: Period) -> EarlyStep | ReportState:
     first = revisions.name_revision(reports.NAME, form.id, unit, month.text, 1)
-    if search.find_accepted_message(tx, HUB, first) is None:  # by an index, unlike the list of revisions
+    if message_reading.find_accepted_message(tx, HUB, first) is None:  # by an index, unlike the list of revisions
         return EarlyStep.READY
     return revisions.list_revisions(tx, unit, form.id, month.text)[-1].state

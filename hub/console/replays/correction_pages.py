@@ -23,7 +23,7 @@ from hub.domain.sanitize import clean_line
 from hub.edxml import editable, readable
 from hub.edxml.readable import PacketFinding
 from hub.journal import blobs
-from hub.journal.replays import corrections, replay_plans
+from hub.journal.replays import corrections, plan_rows
 from hub.journal.replays.corrections import CorrectionOrder
 from hub.journal.replays.replay_plans import KeyReused
 from hub.language.phrases import Phrase, phrase
@@ -36,7 +36,7 @@ from hub.operations.refusals import refuse_as_absent
 from hub.operations.replays.order_fields import REASON, FieldUnfit, read_reason, sees_original
 from hub.operations.turns import ReadingTurns, queue_turn
 from hub.runtime.thread_pool import Work
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.units.live import Live
 from hub.web.message_views import compare_packets
 
@@ -129,7 +129,7 @@ class CorrectionPages:
     async def compare_correction(self, visit: Visit, plan_id: str) -> PageAnswer:
         """Show the packet of a correction beside that of the original."""
         try:
-            plan = await self._journal.read(replay_plans.read_plan, plan_id)
+            plan = await self._journal.read(plan_rows.read_plan, plan_id)
         except KeyError:
             raise refuse_as_absent() from None
         if plan.corrects is None or plan.packet is None:

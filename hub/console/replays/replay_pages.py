@@ -38,7 +38,7 @@ from hub.operations.replays.plan_operations import PLANS, TOPIC
 from hub.operations.replays.replay_orders import ITEMS, LONGEST, SEARCH, STEPS, may_press
 from hub.operations.turns import ReadingTurns
 from hub.runtime.thread_pool import Work
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.units.live import Live
 
 #: States of a queued delivery that the hub will change by itself.

@@ -16,7 +16,7 @@ from hub.journal import nodes
 from hub.operations.accounts import second_factor
 from hub.runtime.periodic import PeriodicService
 from hub.security.encryption import Keyring
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.store.transactions import Transaction
 from hub.units.live import Live
 

@@ -34,7 +34,7 @@ from hub.runtime.http_answer import CompleteAnswer
 from hub.runtime.http_client import HttpClient
 from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.security import id_token, tls
-from hub.security.certificates import Anchors, Purpose
+from hub.security.anchors import Anchors, Purpose
 from hub.security.id_token import ExpectedToken, KeyUnknown, SigningKey, TokenRefused
 
 log = structlog.get_logger()

@@ -30,7 +30,7 @@ from hub.operations.accounts.refusals import SignInRefusal
 from hub.operations.accounts.sessions import Entered
 from hub.operations.refusals import RequestRefused
 from hub.security.id_token import TokenRefused
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.units.live import Live
 
 log = structlog.get_logger()

@@ -38,8 +38,9 @@ from hub.operations.accounts.users import User
 from hub.operations.page_paths import build_page_path
 from hub.operations.refusals import refuse_as_absent
 from hub.runtime.thread_pool import THRESHOLD, Work
-from hub.security.certificates import Purpose, hash_certificate
-from hub.store.group_commit import Journal
+from hub.security.anchors import Purpose
+from hub.security.certificates import hash_certificate
+from hub.store.batch_commit import Journal
 from hub.units.live import Live
 from hub.web.answers import ConsoleResponse
 

@@ -5,7 +5,7 @@ released, moves nothing.
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -19,27 +19,19 @@ from hub.domain.lifecycle import (
     AttemptVerdict,
     DeliveryEvent,
     choose_queue_position,
-    judge_interruption,
     move_delivery,
 )
 from hub.domain.model import HUB, DeliveryState, Event
-from hub.journal import events, nodes
+from hub.journal import events
 from hub.journal.queue import exchanges, lanes, outstanding_effects, partner_state
-from hub.journal.queue.deliveries import (
-    Rows,
-    halt_deliveries,
-    lock_deliveries,
-    make_doubled_event,
-    record_delivery_end,
-    record_delivery_ends,
-)
+from hub.journal.queue.deliveries import halt_deliveries, make_doubled_event
+from hub.journal.queue.delivery_ends import Rows, record_delivery_ends
 from hub.partner import circuit_breaker
 from hub.partner.circuit_breaker import Breaker
 from hub.partner.kept_exchange import KeptExchange
 from hub.partner.rate_limit import Rate
-from hub.store import transactions
 from hub.store.hot_statements import HotStatement
-from hub.store.tables import FREE, SENDING, Instant, attempt
+from hub.store.tables import FREE, Instant, attempt
 from hub.store.tables import delivery as table
 from hub.store.transactions import Transaction
 
@@ -336,7 +328,7 @@ def settle_claim(tx: Transaction, ended: EndedAttempt) -> bool:
         columns = dict(zip(("exchange", "exchange_octets", "varying"), keeping.columns(), strict=True))
         _ = _KEEP.run(tx, columns | {"which": claim.attempt})
     state = move_delivery(DeliveryState.SENDING, outcome, verdict.state)
-    values = _describe_verdict(verdict) | {"reason": verdict.reason, "changed_at": now, "state": state}
+    values = describe_verdict(verdict) | {"reason": verdict.reason, "changed_at": now, "state": state}
     if state is DeliveryState.WAITING:
         values["lease_until"] = claim.busy
     parts = {name: f"{claim.attempt}.{number}" for number, group in enumerate(verdict.apart) for name in group}
@@ -349,7 +341,7 @@ def settle_claim(tx: Transaction, ended: EndedAttempt) -> bool:
         }
         for row in rows
     ]
-    moved = _make_move_statement(tuple(changes[0]), uncounted=not verdict.counts)
+    moved = make_move_statement(tuple(changes[0]), uncounted=not verdict.counts)
     moved.run_many(tx, [{"which": row.id, **change} for row, change in zip(rows, changes, strict=True)])
     events.append_events(tx, make_attempt_end(claim, outcome, verdict, now))
     events.append_events(tx, *(make_doubled_event(row, now) for row in rows if row.id in doubled))
@@ -409,7 +401,7 @@ def make_attempt_end(claim: Claim, outcome: DeliveryEvent, verdict: AttemptVerdi
 
 
 @cache
-def _make_move_statement(columns: tuple[str, ...], *, uncounted: bool) -> HotStatement:
+def make_move_statement(columns: tuple[str, ...], *, uncounted: bool) -> HotStatement:
     """Return the statement that ends the sending of the delivery `which`, a locked row, and writes *columns*.
 
     *uncounted*: the attempt does not count.
@@ -421,41 +413,12 @@ def _make_move_statement(columns: tuple[str, ...], *, uncounted: bool) -> HotSta
     return HotStatement(ends.values({**written, "attempts": table.c.attempts - 1}))
 
 
-def _describe_verdict(verdict: AttemptVerdict) -> dict[str, object]:
+def describe_verdict(verdict: AttemptVerdict) -> dict[str, object]:
     """Return the column values of a delivery that is no longer held."""
     values: dict[str, object] = {"crashes": verdict.crashes, "holder": None, "lease_until": None}
     if verdict.due is not None:
         values["due"] = verdict.due
     return values
-
-
-def release_lost_claims(
-    tx: Transaction,
-    now: datetime,
-    *,
-    alone: bool = False,
-    first: bool = False,
-    holder: str = "",
-    under_way: Collection[str] = (),
-) -> int:
-    """Release claims that will never be settled, and return the number of deliveries released.
-
-    These are claims of nodes that are dead, and claims of *holder*, this node, except the deliveries *under_way*. This
-    node holds such a claim from before a crash, or because it never learned that the claim was committed. When this
-    node is *alone*, every claim is lost. A live node keeps its claim however long the conversation takes. The lease
-    decides only for a holder that never recorded a heartbeat.
-
-    An interrupted attempt does not count. A delivery that another transaction is about to move is left to it, or to the
-    next run. *first* is the first run since this node started: what the node holds then is from a process that crashed,
-    because an orderly stop releases everything.
-    """
-    ours = sa.and_(table.c.holder == holder, table.c.id.not_in(under_way))
-    dead = table.c.holder.in_(nodes.select_ended_nodes(nodes.read_node_time(tx, now)))
-    silent = sa.and_(table.c.holder.not_in(nodes.select_node_names()), table.c.lease_until < now)
-    others = sa.and_(table.c.holder != holder, sa.or_(dead, silent))
-    lost = sa.true() if alone else sa.or_(ours, others)
-    but, over = None if alone or first else holder, None if alone else holder
-    return _give_back(tx, sa.and_(SENDING, lost), now, but=but, over=over, waits=False)
 
 
 def note_progress(tx: Transaction, claim: Claim, progress: str) -> None:
@@ -469,93 +432,3 @@ def note_progress(tx: Transaction, claim: Claim, progress: str) -> None:
 
 #: Characters of `Request.progress`.
 _LONGEST_PROGRESS = 4000
-
-
-def release_claim(tx: Transaction, claim: Claim, now: datetime, *, begun: bool = True) -> int:
-    """Release a claim of this node that it will not finish. The attempt does not count.
-
-    If it was *begun*, the partner may have the message.
-    Deliveries that were already released and claimed again belong to the new claim and are left alone.
-    """
-    going = sa.exists().where(attempt.c.id == claim.attempt, attempt.c.ended_at.is_(None))
-    ours = sa.and_(
-        table.c.id.in_(claim.deliveries), table.c.state == DeliveryState.SENDING, table.c.holder == claim.holder
-    )
-    busy = None if begun else claim.busy
-    return _give_back(tx, sa.and_(ours, going), now, but=claim.holder, over=claim.holder, busy=busy, begun=begun)
-
-
-def _interrupt_attempts(
-    tx: Transaction, rows: Sequence[sa.Row[Any]], now: datetime, but: str | None
-) -> dict[tuple[str, str, str], datetime]:
-    """End the attempts of the deliveries *rows*. Return when each began, by message, partner and recipient.
-
-    Their holders have crashed, except the holder *but*.
-    """
-    given: dict[tuple[str, str, bool], set[str]] = {}
-    since: dict[tuple[str, str, str], datetime] = {}
-    for row in rows:
-        given.setdefault((row.message, row.partner, row.holder != but), set()).add(row.recipient)
-    for (message_id, partner, crashed), recipients in given.items():
-        # Other deliveries of the message may be part of a separate attempt, which continues.
-        going = sa.select(attempt.c.id, attempt.c.recipients, attempt.c.started_at).where(
-            attempt.c.message == message_id, attempt.c.partner == partner, attempt.c.ended_at.is_(None)
-        )
-        lost = []
-        for one in tx.execute(going).all():
-            if mine := recipients.intersection(json.loads(one.recipients)):
-                lost.append(one.id)
-                since |= {(message_id, partner, each): one.started_at for each in mine}
-        tx.execute(sa.update(attempt).where(attempt.c.id.in_(lost)).values(ended_at=now, outcome="interrupted"))
-        said = {"partner": partner, "crashed": crashed}
-        events.append_events(tx, Event("attempt-interrupted", now, message_id, None, said))
-    return since
-
-
-def _give_back(
-    tx: Transaction,
-    which: sa.ColumnElement[bool],
-    now: datetime,
-    *,
-    but: str | None,
-    over: str | None,
-    busy: datetime | None = None,
-    waits: bool = True,
-    begun: bool = True,
-) -> int:
-    """Release the deliveries *which*. Their holders have crashed, except the holder *but*.
-
-    If their attempts may have *begun*, their partners may have them. What *over* (None: anyone) was sending is certainly
-    over, for it is the holder itself that knows this. Another holder may live and be cut off from the journal only:
-    then its calls go on, as long as a conversation may take. *busy*: see `Claim.busy`.
-    """
-    rows = lock_deliveries(tx, which, waits=waits)
-    if not rows:
-        return 0
-    transactions.notify_nodes(tx)
-    since = _interrupt_attempts(tx, rows, now, but)
-    back = []
-    for row in rows:
-        again = AttemptVerdict(DeliveryState.WAITING, None, now, counts=False, crashes=row.crashes)
-        verdict = again if row.holder == but else judge_interruption(now, row.crashes + 1)
-        state = move_delivery(DeliveryState.SENDING, DeliveryEvent.RESCUE, verdict.state)
-        values = _describe_verdict(verdict) | {
-            "reason": verdict.reason or row.reason,
-            "changed_at": now,
-            "state": state,
-        }
-        values["lease_until"] = row.lease_until if over is not None and row.holder != over else busy
-        if begun:
-            # not the time of the last change: a status may have come before the answer
-            values["unsure"] = since.get((row.message, row.partner, row.recipient), row.changed_at)
-        moved = _make_move_statement(tuple(values), uncounted=not verdict.counts)
-        _ = moved.run(tx, {"which": row.id, **values})
-        if state is DeliveryState.WAITING:
-            back.append(row)
-        else:
-            record_delivery_end(
-                tx, row.message, row.id, row.recipient, row.partner, state, now, verdict.reason, again=row.again
-            )
-    halt_deliveries(tx, back, now)
-    lanes.free_next_in_lane(tx, [(row.lane, row.recipient) for row in rows])
-    return len(rows)

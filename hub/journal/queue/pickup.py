@@ -12,7 +12,8 @@ from hub.domain.lifecycle import DeliveryEvent, move_delivery
 from hub.domain.model import DeliveryState, Event, Problem
 from hub.journal import events
 from hub.journal.queue import outstanding_effects
-from hub.journal.queue.deliveries import make_doubled_event, record_delivery_ends
+from hub.journal.queue.deliveries import make_doubled_event
+from hub.journal.queue.delivery_ends import record_delivery_ends
 from hub.journal.replay_guard import refuse_replayed_call
 from hub.store.tables import FETCHABLE, UNALARMED, message
 from hub.store.tables import delivery as table

@@ -20,12 +20,13 @@ from hub.domain.model import DOCUMENTS, HUB, Delivery, DeliveryState, Event, Mes
 from hub.edxml.changes import Effect
 from hub.journal import blobs, documents, events
 from hub.journal import messages as journal
-from hub.journal.decisions import MessageEntry
+from hub.journal.effects import MessageEntry
 from hub.journal.queue import deliveries
-from hub.journal.replays import replay_plans
-from hub.journal.replays.replay_plans import KeyReused, ReplayPlan
+from hub.journal.replays import plan_rows, replay_plans
+from hub.journal.replays.plan_rows import ReplayPlan
+from hub.journal.replays.replay_plans import KeyReused
 from hub.journal.replays.replay_rules import Exclusion, PlanEvent, PlanState, name_exclusion
-from hub.journal.searching import search
+from hub.journal.searching import message_reading
 from hub.language.phrases import Phrase, phrase
 from hub.store import transactions
 from hub.store.tables import message as table
@@ -72,7 +73,7 @@ class CorrectedRecipients:
 
 def read_correctable_message(tx: Transaction, message_id: str) -> CorrectableMessage:
     """Return the message with this hub id. Raises KeyError if there is none, and Rejected if it cannot be corrected."""
-    found = search.read_message(tx, message_id)
+    found = message_reading.read_message(tx, message_id)
     made = tuple(deliveries.read_message_deliveries(tx, message_id))
     row = tx.execute(sa.select(table.c.status, table.c.answers_unit).where(table.c.id == message_id)).one()
     original = CorrectableMessage(message=found, status=row.status, answers_unit=row.answers_unit, deliveries=made)
@@ -110,7 +111,7 @@ def _find_obstacle(tx: Transaction, original: CorrectableMessage) -> Phrase | No
 
 def find_correction(tx: Transaction, message_id: str) -> ReplayPlan | None:
     """Return the plan by which the message *message_id* was corrected; None if it was not."""
-    return replay_plans.find_plan(tx, replay_plan.c.corrects == message_id, replay_plan.c.corrected.is_not(None))
+    return plan_rows.find_plan(tx, replay_plan.c.corrects == message_id, replay_plan.c.corrected.is_not(None))
 
 
 def find_corrected_messages(tx: Transaction, messages: Collection[str]) -> frozenset[str]:
@@ -156,7 +157,7 @@ class CorrectionOrder:
 
 def find_ordered_plan(tx: Transaction, order: CorrectionOrder) -> ReplayPlan | None:
     """Return the plan that was made with the key of *order*, or None. Raises `KeyReused` if it is of another order."""
-    known = replay_plans.find_plan(tx, replay_plan.c.key == order.key)
+    known = plan_rows.find_plan(tx, replay_plan.c.key == order.key)
     said = (order.original, order.given, order.reason, order.by)
     if known is not None and (known.corrects, known.given, known.reason, known.made_by) != said:
         raise KeyReused(order.key)

@@ -17,10 +17,10 @@ from hub.domain.model import DOCUMENTS, Delivery, DeliveryState, Event, Message,
 from hub.edxml import changes
 from hub.edxml.changes import Effect
 from hub.journal import documents, events
-from hub.journal.queue import deliveries
+from hub.journal.queue import deliveries, delivery_ends
 from hub.journal.replays.replay_rules import ENDED, Exclusion, judge_replay
 from hub.journal.searching import search
-from hub.journal.searching.search import MessageFilter
+from hub.journal.searching.message_filter import MessageFilter
 from hub.store.tables import change, content
 from hub.store.tables import message as table
 from hub.store.transactions import Transaction
@@ -336,7 +336,7 @@ def give_up_deliveries(
 
     A delivery that no longer waits (it is being sent, or was sent) is left alone.
     """
-    moved = [each for each in waiting if deliveries.give_up_delivery(tx, each, reason=reason, by=by, now=now)]
+    moved = [each for each in waiting if delivery_ends.give_up_delivery(tx, each, reason=reason, by=by, now=now)]
     if moved:
         events.append_events(
             tx, Event("give-up", now, None, None, {"reason": reason, "by": by, "deliveries": len(moved)})

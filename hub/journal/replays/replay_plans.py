@@ -10,9 +10,8 @@ Knows the life of a plan. Does not know who takes the steps: the command line, o
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
-from itertools import islice
 from typing import Any
 
 import attrs
@@ -20,13 +19,19 @@ import sqlalchemy as sa
 
 from hub.domain.ids import make_id
 from hub.domain.local_time import find_local_day
-from hub.domain.model import Delivery, DeliveryState, Event, Message
+from hub.domain.model import Delivery, DeliveryState, Event
 from hub.journal import events
-from hub.journal.queue.deliveries import read_delivery_row
 from hub.journal.replays import replay
+from hub.journal.replays.plan_rows import (
+    ReplayPlan,
+    read_item_delivery,
+    read_item_message,
+    read_plan,
+    read_plan_row,
+    select_plan_items,
+)
 from hub.journal.replays.replay import PAGE, ChosenDeliveries, ReplayChoice
 from hub.journal.replays.replay_rules import (
-    ACTIVE,
     ENDED,
     Exclusion,
     ItemState,
@@ -37,12 +42,11 @@ from hub.journal.replays.replay_rules import (
     move_plan,
     name_exclusion,
 )
-from hub.journal.searching import search
-from hub.journal.searching.search import MessageFilter
+from hub.journal.searching.message_filter import MessageFilter
 from hub.partner.rate_limit import Rate
 from hub.store import transactions
-from hub.store.hot_statements import HotStatement, SetInsert
-from hub.store.tables import closing, delivery, message
+from hub.store.hot_statements import SetInsert
+from hub.store.tables import closing, delivery
 from hub.store.tables import replay_item as item
 from hub.store.tables import replay_plan as table
 from hub.store.transactions import Transaction
@@ -54,11 +58,7 @@ TICK = timedelta(seconds=1)
 #: more may still die.
 AHEAD = 100
 
-#: Plans that are looked at to find those of a person who is limited to some partners or units.
-LOOKED_AT = 1_000
-
 _INSERT = SetInsert(item)
-_ACTIVE = HotStatement(sa.select(table.c.id).where(table.c.state.in_(list(ACTIVE))).order_by(table.c.id))
 
 
 class KeyReused(Exception):
@@ -67,63 +67,6 @@ class KeyReused(Exception):
 
 class SamePerson(Exception):
     """The plan must be approved by a person other than the one who made it."""
-
-
-@attrs.frozen(kw_only=True)
-class ReplayPlan:
-    """A plan, without its deliveries."""
-
-    id: str
-    key: str
-    made_at: datetime
-    made_by: str
-    reason: str
-    choice: ReplayChoice
-    goes: bool  #: it runs as soon as its deliveries are chosen
-    state: PlanState
-    changed_at: datetime
-    changed_by: str
-    approved_at: datetime | None
-    approved_by: str | None
-    rate: Rate | None
-    stop_after: int | None
-    next_at: datetime | None
-    cursor: str | None
-    items: int  #: deliveries that were considered
-    chosen: int
-    delivered: int  #: chosen ones that were delivered before
-    closed: int  #: chosen ones whose message was received in a month that is closed
-    octets: int  #: total size of the messages of the chosen deliveries
-    partners: dict[str, int]  #: chosen deliveries by partner
-    left_out: dict[str, int]  #: excluded deliveries by reason: a word of `Exclusion`, or `stopped`
-    reached: int  #: all items up to this number are queued, left or excluded
-    queued: int
-    skipped: int  #: chosen deliveries that were left alone, because they had changed
-    settled: int
-    errors: int
-    corrects: str | None  #: of a correction: hub id of the original. Such a plan has no deliveries of its own
-    given: str | None  #: of a correction: SHA-256 of the octets that the person gave
-    packet: str | None  #: of a correction: SHA-256 of the octets that are sent, signed by the hub
-    corrected: str | None  #: of a correction: hub id of the corrected message, once it is recorded
-
-    @property
-    def waits(self) -> int:
-        """Return the number of chosen deliveries that are not queued yet."""
-        return self.chosen - self.queued - self.skipped
-
-
-@attrs.frozen(kw_only=True)
-class PlannedItem:
-    """One delivery of a plan, with the state that it had and the one that it has now."""
-
-    number: int
-    message: Message
-    delivery: Delivery
-    was: DeliveryState
-    was_reason: str | None
-    state: ItemState
-    why: str | None
-    queued_at: datetime | None
 
 
 # --- orders -----------------------------------------------------------------------------------------------------------
@@ -161,7 +104,7 @@ def make_plan(
         "stop_after": stop_after,
     }
     new = transactions.insert_missing_rows(tx, table, [row])
-    plan = _read_plan_row(tx.execute(sa.select(table).where(table.c.key == key)).mappings().one())
+    plan = read_plan_row(tx.execute(sa.select(table).where(table.c.key == key)).mappings().one())
     if new:
         _tell_plan_event(tx, plan, now, by)
         transactions.notify_nodes(tx)
@@ -183,7 +126,7 @@ def insert_correction_plan(
     row = {"id": make_id(now), "key": key, "made_at": now, "made_by": by, "reason": reason, "chooses": choice.write()}
     row |= {"goes": goes, "state": state, "changed_at": now, "changed_by": by, **packet}
     new = transactions.insert_missing_rows(tx, table, [row])
-    plan = _read_plan_row(tx.execute(sa.select(table).where(table.c.key == key)).mappings().one())
+    plan = read_plan_row(tx.execute(sa.select(table).where(table.c.key == key)).mappings().one())
     if new:
         _tell_plan_event(tx, plan, now, by)
         transactions.notify_nodes(tx)
@@ -381,7 +324,7 @@ def _queue_some(tx: Transaction, plan: ReplayPlan, routes: Routes, now: datetime
     if room <= 0 and plan.waits:
         return plan if plan == before else _write_plan(tx, plan)
     rows = _read_next(tx, plan, max(room, 0))
-    made = [(_read_message(row), _read_delivery(row)) for row in rows]
+    made = [(read_item_message(row), read_item_delivery(row)) for row in rows]
     unmoved = [
         pair for row, pair in zip(rows, made, strict=True) if (row["was"], row["chosen_since"]) == _mark_of(pair[1])
     ]
@@ -429,33 +372,9 @@ def _see_results(tx: Transaction, plan: ReplayPlan) -> tuple[ReplayPlan, int, in
     return attrs.evolve(plan, settled=settled, errors=errors), unknown, died
 
 
-def _select_items(*where: sa.ColumnElement[bool]) -> sa.Select[Any]:
-    """Return the query of items with their deliveries (`delivery_…`) and messages (`message_…`)."""
-    made = [column.label(f"delivery_{column.name}") for column in delivery.c]
-    sent = [message.c[field.name].label(f"message_{field.name}") for field in attrs.fields(Message)]
-    return (
-        sa.select(
-            item.c.number, item.c.was, item.c.reason, item.c.since.label("chosen_since"), item.c.state, item.c.why
-        )
-        .add_columns(item.c.queued_at, *made, *sent)
-        .join(delivery, delivery.c.id == item.c.delivery)
-        .join(message, message.c.id == item.c.message)
-        .where(*where)
-        .order_by(item.c.number)
-    )
-
-
 def _read_next(tx: Transaction, plan: ReplayPlan, limit: int) -> Sequence[sa.RowMapping]:
     ours = (item.c.plan == plan.id, item.c.number > plan.reached, item.c.state == ItemState.PLANNED)
-    return tx.execute(_select_items(*ours).limit(limit)).mappings().all()
-
-
-def _read_delivery(row: sa.RowMapping) -> Delivery:
-    return read_delivery_row({column.name: row[f"delivery_{column.name}"] for column in delivery.c})
-
-
-def _read_message(row: sa.RowMapping) -> Message:
-    return search.read_message_row({field.name: row[f"message_{field.name}"] for field in attrs.fields(Message)})
+    return tx.execute(select_plan_items(*ours).limit(limit)).mappings().all()
 
 
 def _note_items(
@@ -478,98 +397,6 @@ def _note_items(
     ]
     if others:
         tx.execute(ours.values(state=ItemState.LEFT, why=sa.bindparam("because")), others)
-
-
-# --- what people read -------------------------------------------------------------------------------------------------
-
-
-def read_plan(tx: Transaction, plan_id: str) -> ReplayPlan:
-    """Return the plan with this id. Raises KeyError if there is none."""
-    row = tx.execute(sa.select(table).where(table.c.id == plan_id)).mappings().first()
-    if row is None:
-        raise KeyError(plan_id)
-    return _read_plan_row(row)
-
-
-def find_plan(tx: Transaction, *where: sa.ColumnElement[bool]) -> ReplayPlan | None:
-    """Return the first plan that meets the conditions *where*, or None."""
-    row = tx.execute(sa.select(table).where(*where).order_by(table.c.id).limit(1)).mappings().first()
-    return None if row is None else _read_plan_row(row)
-
-
-def list_plans(tx: Transaction, limit: int, before: str | None = None) -> list[ReplayPlan]:
-    """Return the plans made before the plan *before*, newest first, at most *limit*."""
-    query = sa.select(table).order_by(table.c.id.desc()).limit(limit)
-    if before is not None:
-        query = query.where(table.c.id < before)
-    return [_read_plan_row(row) for row in tx.execute(query).mappings()]
-
-
-def list_plans_within(
-    tx: Transaction,
-    limit: int,
-    before: str | None,
-    units: Collection[str] | None,
-    partners: Collection[str] | None,
-) -> list[ReplayPlan]:
-    """Return those of the plans that concern only these *units* and *partners* (`ReplayChoice.is_within`).
-
-    Looks at the newest `LOOKED_AT` plans at most.
-    """
-    if units is None and partners is None:
-        return list_plans(tx, limit, before)
-    looked_at = list_plans(tx, LOOKED_AT, before)
-    return list(islice((plan for plan in looked_at if plan.choice.is_within(units, partners)), limit))
-
-
-def list_active_plans(tx: Transaction) -> list[str]:
-    """Return the ids of the plans for which there is work to do, oldest first."""
-    return [row.id for row in _ACTIVE.read(tx, {})]
-
-
-def count_results(tx: Transaction, plan_id: str) -> dict[str, int]:
-    """Return how many deliveries that a plan queued are now in each state. Reads each of them."""
-    query = (
-        sa.select(delivery.c.state, sa.func.count().label("found"))
-        .select_from(item)
-        .join(delivery, delivery.c.id == item.c.delivery)
-        .where(item.c.plan == plan_id, item.c.state == ItemState.QUEUED)
-        .group_by(delivery.c.state)
-    )
-    return {row.state: row.found for row in tx.execute(query)}
-
-
-def list_items(
-    tx: Transaction, plan_id: str, after: int = 0, limit: int = PAGE, now: DeliveryState | None = None
-) -> list[PlannedItem]:
-    """Return the deliveries of a plan behind number *after*, at most *limit*.
-
-    With *now* only those that the plan queued and that are in this state now; this may read each of them.
-    """
-    ours = [item.c.plan == plan_id, item.c.number > after]
-    if now is not None:
-        ours += [item.c.state == ItemState.QUEUED, delivery.c.state == now]
-    return [
-        PlannedItem(
-            number=row["number"],
-            message=_read_message(row),
-            delivery=_read_delivery(row),
-            was=DeliveryState(row["was"]),
-            was_reason=row["reason"],
-            state=ItemState(row["state"]),
-            why=row["why"],
-            queued_at=row["queued_at"],
-        )
-        for row in tx.execute(_select_items(*ours).limit(limit)).mappings()
-    ]
-
-
-def iterate_items(tx: Transaction, plan_id: str, now: DeliveryState | None = None) -> Iterator[PlannedItem]:
-    """Yield the deliveries of a plan as `list_items`, `PAGE` with each statement."""
-    after = 0
-    while some := list_items(tx, plan_id, after, PAGE, now):
-        yield from some
-        after = some[-1].number
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------
@@ -595,21 +422,6 @@ def move_correction(tx: Transaction, plan: ReplayPlan, what: PlanEvent, now: dat
 
 def _name_lock(plan_id: str) -> str:
     return f"replay-plan {plan_id}"
-
-
-def _read_plan_row(row: sa.RowMapping) -> ReplayPlan:
-    names = {field.name for field in attrs.fields(ReplayPlan)}
-    fields = {name: value for name, value in row.items() if name in names}
-    return ReplayPlan(
-        **fields
-        | {
-            "choice": ReplayChoice.read(row["chooses"]),
-            "state": PlanState(row["state"]),
-            "rate": None if row["rate"] is None else Rate.read(row["rate"]),
-            "partners": json.loads(row["partners"]),
-            "left_out": json.loads(row["left_out"]),
-        }
-    )
 
 
 def _write_plan(tx: Transaction, plan: ReplayPlan) -> ReplayPlan:

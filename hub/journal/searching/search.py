@@ -7,8 +7,7 @@ conditions, one chooses the ranges. The others are tested on each message of the
 an index of terms (hub.journal.searching.search_index).
 """
 
-import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from heapq import merge
 from itertools import groupby, islice
@@ -18,22 +17,25 @@ import attrs
 import sqlalchemy as sa
 
 from hub.domain import search_terms
-from hub.domain.failure_causes import read_cause_name
-from hub.domain.ids import make_first_id, make_moment, read_moment
 from hub.domain.model import Delivery, DeliveryState, Message, MessageState
-from hub.journal import events, packed_receipts
 from hub.journal.queue import deliveries
 from hub.journal.searching import search_index
+from hub.journal.searching.message_filter import (
+    Condition,
+    MessageFilter,
+    find_moment_bounds,
+    is_any_partner,
+    is_delivery_to,
+    is_of_cause,
+    list_conditions,
+    list_period_conditions,
+)
+from hub.journal.searching.message_reading import MESSAGE_COLUMNS, read_message_row, read_messages
 from hub.journal.searching.search_index import TermIndex
-from hub.report.counting.evidence import EvidenceLine, EvidenceLines
-from hub.store.tables import ACCEPTED, REFUSED, SEARCHED, TO_PARTNER, TO_UNIT, UNDELIVERED, attempt, delivery
+from hub.store.tables import ACCEPTED, REFUSED, SEARCHED, TO_PARTNER, TO_UNIT, UNDELIVERED, delivery
 from hub.store.tables import message as table
 from hub.store.transactions import Transaction
 
-Condition = sa.ColumnElement[bool]
-
-#: The columns of a `Message`. All of its row is ten times as long: the receipt, and the signed parts of its call.
-MESSAGE_COLUMNS = tuple(table.c[field.name] for field in attrs.fields(Message))
 #: Messages, or ids of one range, read with one statement.
 PAGE = 500
 #: The condition with the fewest messages chooses the ranges. Messages beyond this number are not counted for that; if
@@ -45,40 +47,6 @@ _WORDED = 100
 _TOGETHER = 50
 #: With more units, a search of what these may see looks at the messages in their order.
 _UNITS = 40
-
-
-@attrs.frozen(kw_only=True)
-class MessageFilter:
-    """Conditions for messages. All given conditions must hold. *since* is inclusive, *until* is exclusive."""
-
-    state: str | None = None  #: of the message
-    delivery_state: str | None = None  #: of at least one delivery
-    partner: str | None = None  #: the sender, or the partner of a delivery
-    message_id: str | None = None  #: the sender's id
-    unit: str | None = None  #: the From unit or a recipient
-    service: str | None = None
-    kind: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    after: str | None = None  #: hub id: only messages behind it in the order of ids
-    before: str | None = None  #: hub id: only messages ahead of it in the order of ids
-    ids: tuple[str, ...] | None = None  #: hub ids or message ids
-    document_id: str | None = None
-    sha256: str | None = None  #: or its first digits, at least 12, in lower case
-    words: tuple[str, ...] = ()  #: of number, notation and subject, folded (`hub.domain.search_terms`)
-    refusal: str | None = None  #: a code of the hub's refusal
-    answer: str | None = None  #: a code of a partner's answer to a delivery
-    cause: str | None = None  #: name of the cause of its refusal, or of a dead delivery (`hub.domain.failure_causes`)
-    recipient: str | None = None  #: the unit of a delivery
-    sent_by: str | None = None  #: the sending partner
-    #: the partner of a delivery; a delivery to it is in `delivery_state`, if that is given, too
-    sent_to: str | None = None
-    beside: str | None = None  #: a partner that neither sent it nor gets it
-    #: only accepted messages that one of these units sent or gets, or whose document they answer
-    visible: tuple[str, ...] | None = None
-    #: only messages that one of these partners sent or gets. Conditions for deliveries look at deliveries to these only
-    partners: tuple[str, ...] | None = None
-    services_hidden: tuple[str, ...] = ()  #: services whose messages are left out
 
 
 @attrs.frozen
@@ -96,96 +64,6 @@ class _Ranges:
     def counts(self) -> bool:
         """Whether the database can count the messages."""
         return not self.terms and not self.left.words and not self.shared
-
-
-def _list_conditions(wanted: MessageFilter) -> list[Condition]:
-    other = delivery.alias()  # an alias, because the outer query may use `delivery` too
-    gets = sa.exists().where(other.c.message == table.c.id)
-    made = gets.where(*_is_to(other.c.partner, wanted.partners))
-    conditions = [
-        wanted.state and table.c.state == wanted.state,
-        wanted.delivery_state and not wanted.sent_to and made.where(other.c.state == wanted.delivery_state),
-        wanted.partner and sa.or_(table.c.partner == wanted.partner, made.where(other.c.partner == wanted.partner)),
-        wanted.message_id and table.c.message_id == wanted.message_id,
-        wanted.unit and sa.or_(table.c.sender == wanted.unit, made.where(other.c.recipient == wanted.unit)),
-        wanted.service and table.c.service == wanted.service,
-        wanted.kind and table.c.kind == wanted.kind,
-        wanted.ids is not None and sa.or_(table.c.id.in_(wanted.ids), table.c.message_id.in_(wanted.ids)),
-        wanted.document_id and table.c.document_id == wanted.document_id,
-        wanted.sha256 and table.c.sha256.startswith(wanted.sha256, autoescape=True),
-        wanted.refusal and _has_code(table.c.refusal, wanted.refusal),
-        wanted.answer and _has_answer(wanted.answer, wanted.partners),
-        wanted.cause and _has_cause(wanted.cause, wanted.partners),
-        wanted.recipient and made.where(other.c.recipient == wanted.recipient),
-        wanted.sent_by and table.c.partner == wanted.sent_by,
-        wanted.sent_to and made.where(*_is_one(other, wanted.sent_to, wanted.delivery_state)),
-        wanted.beside and sa.and_(table.c.partner != wanted.beside, ~gets.where(other.c.partner == wanted.beside)),
-        wanted.visible is not None and _is_visible(wanted.visible),
-        wanted.partners is not None and sa.or_(table.c.partner.in_(wanted.partners), made),
-        wanted.services_hidden and table.c.service.not_in(wanted.services_hidden),
-    ]
-    return [
-        *_list_period_conditions(table.c.id, wanted),
-        *(each for each in conditions if isinstance(each, sa.ColumnElement)),
-    ]
-
-
-def _is_one(source: Any, partner: str, state: str | None) -> list[Condition]:
-    """Return the conditions that a delivery is to *partner*, and in *state* (None: any)."""
-    return [source.c.partner == partner, *([source.c.state == state] if state else [])]
-
-
-def _has_code(column: sa.ColumnElement[Any], code: str) -> Condition:
-    """Return the condition that the stored reason in *column* has *code*, as `list_codes` reads it."""
-    pieces = sa.func.replace(sa.func.lower(column), ": ", "; ")
-    return ("; " + pieces + "; ").contains(search_terms.write_code_pieces(code), autoescape=True)
-
-
-def _has_answer(code: str, partners: Sequence[str] | None) -> Condition:
-    about = sa.and_(attempt.c.message == table.c.id, _has_code(attempt.c.detail, code))
-    return sa.exists().where(about, *_is_to(attempt.c.partner, partners))
-
-
-def _is_to(column: sa.ColumnElement[str], partners: Sequence[str] | None) -> list[Condition]:
-    """Return the condition that the partner in *column* is one of *partners* (None: any)."""
-    return [] if partners is None else [column.in_(partners)]
-
-
-def _has_cause(name: str, partners: Sequence[str] | None) -> Condition:
-    other = delivery.alias()
-    died = sa.exists().where(other.c.message == table.c.id, _is_of_cause(other, name, partners))
-    return sa.or_(_is_of_cause(table, name, partners), died)
-
-
-def _is_of_cause(source: Any, name: str, partners: Sequence[str] | None) -> Condition:
-    """Return the condition that a message or a delivery failed for the cause *name*, of one of *partners* (None: all)."""
-    partner, digest = read_cause_name(name) or ("", "")
-    if partners is not None and partner not in partners:
-        return sa.false()
-    return sa.and_(source.c.partner == partner, source.c.cause.is_not(None), source.c.cause == digest)
-
-
-def _is_visible(units: Sequence[str]) -> Condition:
-    other = delivery.alias()
-    gets = sa.exists().where(other.c.message == table.c.id, other.c.recipient.in_(units))
-    return sa.and_(ACCEPTED, sa.or_(table.c.sender.in_(units), table.c.answers_unit.in_(units), gets))
-
-
-def _list_period_conditions(column: sa.ColumnElement[str], wanted: MessageFilter) -> list[Condition]:
-    """Return the conditions that the id in *column* is of the period of *wanted*: at most one of each direction.
-
-    Of two SQLite would use one for its index, perhaps the wider one.
-    """
-    first = None if wanted.since is None else make_first_id(wanted.since)
-    bounds: list[Condition] = []
-    if wanted.after is not None and wanted.after >= (first or ""):
-        bounds.append(column > wanted.after)
-    elif first is not None:
-        bounds.append(column >= first)
-    ends = [*([make_first_id(wanted.until)] if wanted.until else []), *([wanted.before] if wanted.before else [])]
-    if ends:
-        bounds.append(column < min(ends))
-    return bounds
 
 
 def _choose_ranges(tx: Transaction, wanted: MessageFilter, index: TermIndex) -> _Ranges:
@@ -221,7 +99,7 @@ def _list_ranges(tx: Transaction, wanted: MessageFilter) -> list[_Ranges]:
     if wanted.document_id is not None:
         return [_Ranges(attrs.evolve(left, document_id=None), [table.c.document_id == wanted.document_id])]
     if wanted.cause is not None:
-        refused, made = (_is_of_cause(each, wanted.cause, wanted.partners) for each in (table, delivery))
+        refused, made = (is_of_cause(each, wanted.cause, wanted.partners) for each in (table, delivery))
         return [_Ranges(attrs.evolve(left, cause=None), [refused], made)]
     found = []  # the first of several with very many messages is read: few are undelivered
     if wanted.delivery_state and wanted.delivery_state != DeliveryState.DELIVERED and not wanted.sent_to:
@@ -244,7 +122,7 @@ def _list_terms(wanted: MessageFilter) -> list[str]:
 
 
 def _list_unit_ranges(left: MessageFilter) -> Iterator[_Ranges]:
-    ours = _is_to(delivery.c.partner, left.partners)
+    ours = is_any_partner(delivery.c.partner, left.partners)
     if left.unit:
         to_unit = sa.and_(delivery.c.recipient == left.unit, TO_UNIT, *ours)
         yield _list_shared_ranges(attrs.evolve(left, unit=None), table.c.sender, left.unit, to_unit)
@@ -259,7 +137,7 @@ def _list_unit_ranges(left: MessageFilter) -> Iterator[_Ranges]:
 
 
 def _list_partner_ranges(left: MessageFilter) -> Iterator[_Ranges]:
-    ours = _is_to(delivery.c.partner, left.partners)
+    ours = is_any_partner(delivery.c.partner, left.partners)
     if left.partner:
         to_partner = sa.and_(delivery.c.partner == left.partner, TO_PARTNER, *ours)
         yield _list_shared_ranges(attrs.evolve(left, partner=None), table.c.partner, left.partner, to_partner)
@@ -269,7 +147,7 @@ def _list_partner_ranges(left: MessageFilter) -> Iterator[_Ranges]:
     if left.sent_to:
         state = left.delivery_state
         index = UNDELIVERED if state and state != DeliveryState.DELIVERED else TO_PARTNER
-        to_partner = sa.and_(*_is_one(delivery, left.sent_to, state), index, *ours)
+        to_partner = sa.and_(*is_delivery_to(delivery, left.sent_to, state), index, *ours)
         yield _Ranges(attrs.evolve(left, sent_to=None, delivery_state=None), (), to_partner)
     if left.partners is not None and len(left.partners) <= _UNITS:
         states = _list_states(left)
@@ -329,7 +207,7 @@ def _list_values(tx: Transaction, column: sa.Column[str], where: Condition) -> I
 
 def _select_own(ids: sa.ColumnElement[Any], part: Condition, left: MessageFilter) -> sa.Select[Any]:
     """Return the query of *ids* of the messages in the range *part* that *left* lets through."""
-    return sa.select(ids).select_from(table).where(part, *_list_conditions(left))
+    return sa.select(ids).select_from(table).where(part, *list_conditions(left))
 
 
 def _select_made(ids: sa.ColumnElement[Any], part: Condition, left: MessageFilter) -> sa.Select[Any]:
@@ -338,42 +216,29 @@ def _select_made(ids: sa.ColumnElement[Any], part: Condition, left: MessageFilte
     return (
         query
         if left == MessageFilter()
-        else query.join(table, table.c.id == delivery.c.message).where(*_list_conditions(left))
+        else query.join(table, table.c.id == delivery.c.message).where(*list_conditions(left))
     )
 
 
 def _count_some(tx: Transaction, ranges: _Ranges, wanted: MessageFilter, index: TermIndex, most: int) -> int:
     """Return how many rows of indexes are in *ranges*, at most *most*."""
     if ranges.terms:
-        moments = index.find_moments(ranges.terms, *_find_moment_bounds(wanted), newest_first=True)
+        moments = index.find_moments(ranges.terms, *find_moment_bounds(wanted), newest_first=True)
         return sum(1 for _ in islice(moments, most))
     everything, found = MessageFilter(), 0
     queries = [
-        _select_own(table.c.id, part, everything).where(*_list_period_conditions(table.c.id, wanted))
+        _select_own(table.c.id, part, everything).where(*list_period_conditions(table.c.id, wanted))
         for part in ranges.own
     ]
     if ranges.made is not None:
         for part in ranges.parts:
             made = _select_made(delivery.c.message, sa.and_(ranges.made, part), everything)
-            queries.append(made.where(*_list_period_conditions(delivery.c.message, wanted)))
+            queries.append(made.where(*list_period_conditions(delivery.c.message, wanted)))
     for query in queries:
         left = most - found
         if left:
             found += _read_number(tx, sa.select(sa.func.count()).select_from(query.limit(left).subquery()))
     return found
-
-
-def _find_moment_bounds(wanted: MessageFilter) -> tuple[int, int]:
-    """Return the first moment of the period of *wanted*, and the moment behind the last one."""
-    firsts = [
-        *([make_moment(wanted.since)] if wanted.since else []),
-        *([read_moment(wanted.after)] if wanted.after else []),
-    ]
-    ends = [
-        *([make_moment(wanted.until)] if wanted.until else []),
-        *([read_moment(wanted.before) + 1] if wanted.before else []),
-    ]
-    return max(firsts, default=0), min(ends, default=1 << 52)
 
 
 def find_messages(
@@ -386,13 +251,6 @@ def find_messages(
     """Yield the messages that match *wanted*, or one of several filters, in the order of their ids: oldest first."""
     for page in _read_pages(find_message_ids(tx, wanted, limit, newest_first=newest_first), PAGE):
         yield from read_messages(tx, page)
-
-
-def read_messages(tx: Transaction, ids: Sequence[str]) -> list[Message]:
-    """Return the messages with these hub ids, at most `PAGE`, in this order. Raises KeyError if one does not exist."""
-    rows = tx.execute(sa.select(*MESSAGE_COLUMNS).where(table.c.id.in_(ids))).mappings()
-    found = {row["id"]: read_message_row(row) for row in rows}
-    return [found[each] for each in ids]
 
 
 def _read_pages(ids: Iterator[str], size: int) -> Iterator[list[str]]:
@@ -438,8 +296,8 @@ def _walk_terms(
     tx: Transaction, ranges: _Ranges, index: TermIndex, wanted: MessageFilter, *, newest_first: bool
 ) -> Iterator[str]:
     """Yield the ids of the messages with the terms of *ranges* that its conditions let through, in order."""
-    moments = index.find_moments(ranges.terms, *_find_moment_bounds(wanted), newest_first=newest_first)
-    conditions = [*_list_conditions(ranges.left), *_list_period_conditions(table.c.id, wanted)]
+    moments = index.find_moments(ranges.terms, *find_moment_bounds(wanted), newest_first=newest_first)
+    conditions = [*list_conditions(ranges.left), *list_period_conditions(table.c.id, wanted)]
     while some := list(islice(moments, _TOGETHER)):
         rows = search_index.read_candidates(tx, some)
         words = ranges.left.words
@@ -476,7 +334,7 @@ def _walk_ids(
     """
     size, most = sizes
     while True:
-        ordered = query.where(*_list_period_conditions(column, wanted)).order_by(
+        ordered = query.where(*list_period_conditions(column, wanted)).order_by(
             column.desc() if newest_first else column
         )
         page = tx.scalars(ordered.limit(size)).all()
@@ -498,13 +356,13 @@ def count_messages(tx: Transaction, wanted: MessageFilter | Sequence[MessageFilt
     ranges = _choose_ranges(tx, wanted, TermIndex(tx))
     if not ranges.counts:
         return sum(1 for _ in find_message_ids(tx, wanted))
-    number, period = sa.func.count(), _list_period_conditions(table.c.id, wanted)
+    number, period = sa.func.count(), list_period_conditions(table.c.id, wanted)
     own = [_select_own(number, part, ranges.left).where(*period) for part in ranges.own]
     count = sum(_read_number(tx, query) for query in own)
     if ranges.made is None:
         return count
     messages = sa.func.count(delivery.c.message.distinct())
-    made = _select_made(messages, ranges.made, ranges.left).where(*_list_period_conditions(delivery.c.message, wanted))
+    made = _select_made(messages, ranges.made, ranges.left).where(*list_period_conditions(delivery.c.message, wanted))
     count += _read_number(tx, made)
     twice = sa.exists().where(delivery.c.message == table.c.id, ranges.made)
     return count - sum(_read_number(tx, query.where(twice)) for query in own)
@@ -513,12 +371,6 @@ def count_messages(tx: Transaction, wanted: MessageFilter | Sequence[MessageFilt
 def _read_number(tx: Transaction, query: sa.Select[Any]) -> int:
     number: int = tx.execute(query).scalar_one()
     return number
-
-
-def read_message_row(row: sa.RowMapping | Mapping[str, Any]) -> Message:
-    """Return the `Message` of a row."""
-    fields = {field.name: row[field.name] for field in attrs.fields(Message)}
-    return Message(**fields | {"state": MessageState(row["state"])})
 
 
 @attrs.frozen(kw_only=True)
@@ -538,7 +390,7 @@ def summarise_deliveries(
     A message without such deliveries is left out.
     """
     columns = (delivery.c.message, delivery.c.state, sa.func.count().label("count"), sa.func.max(delivery.c.reason))
-    where = (delivery.c.message.in_(list(ids)), *_is_to(delivery.c.partner, partners))
+    where = (delivery.c.message.in_(list(ids)), *is_any_partner(delivery.c.partner, partners))
     query = sa.select(*columns).where(*where).group_by(*columns[:2]).order_by(*columns[:2])
     found: dict[str, list[DeliverySummary]] = {}
     for message, state, count, reason in tx.execute(query):
@@ -546,166 +398,10 @@ def summarise_deliveries(
     return found
 
 
-@attrs.frozen(kw_only=True)
-class RefusedCall:
-    """A call that brought no message: the hub refused it, and its caller got a Tracking."""
-
-    tracking: str
-    at: datetime
-    code: str
-    detail: str
-    partner: str | None  #: None: the caller is no partner
-    operation: str | None
-    certificate: str | None  #: SHA-256 of the caller's, if it is no partner
-
-
-def find_refused_calls(tx: Transaction, wanted: MessageFilter, limit: int | None = None) -> Iterator[RefusedCall]:
-    """Yield the refused calls that the period, the partner and the refusal of *wanted* choose, newest first."""
-    bounds = _find_moment_bounds(wanted)
-    moments = TermIndex(tx).find_moments([search_terms.REFUSED_CALL], *bounds, newest_first=True)
-    codes = {wanted.partner, wanted.sent_by} - {None}
-    found = (
-        call
-        for moment in moments
-        for call in _read_refused_calls(tx, moment)
-        if codes <= {call.partner}
-        and (wanted.partners is None or call.partner in wanted.partners)
-        and (not wanted.refusal or call.code == wanted.refusal.lower())
-        and (wanted.before is None or call.tracking < wanted.before)
-    )
-    return islice(found, limit)
-
-
-def read_refused_call(tx: Transaction, tracking: str) -> RefusedCall | None:
-    """Return the refused call with the id *tracking*, or None."""
-    told = (said for said in events.read_call_events(tx, tracking) if said["event"] == "call-refused")
-    return next((_make_refused_call(tracking, said) for said in told), None)
-
-
-def _read_refused_calls(tx: Transaction, moment: int) -> list[RefusedCall]:
-    rows = sorted(search_index.read_call_candidates(tx, [moment]), reverse=True)
-    told = ((row.message, json.loads(row.text)) for row in rows)
-    return [_make_refused_call(name, said) for name, said in told if said["event"] == "call-refused"]
-
-
-def _make_refused_call(tracking: str, said: Mapping[str, Any]) -> RefusedCall:
-    return RefusedCall(
-        tracking=tracking,
-        at=datetime.fromisoformat(said["at"]),
-        code=said.get("code", ""),
-        detail=said.get("detail", ""),
-        partner=said.get("partner"),
-        operation=said.get("operation"),
-        certificate=said.get("certificate"),
-    )
-
-
 def find_messages_by_name(tx: Transaction, name: str) -> list[Message]:
     """Return the message with hub id *name*, else the messages with message id *name*, newest last."""
     exact = list(find_messages(tx, MessageFilter(ids=(name,))))
     return [found for found in exact if found.id == name] or exact
-
-
-def read_message(tx: Transaction, message_id: str) -> Message:
-    """Return the message with this hub id. Raises KeyError if there is none."""
-    row = tx.execute(sa.select(*MESSAGE_COLUMNS).where(table.c.id == message_id)).mappings().first()
-    if row is None:
-        raise KeyError(message_id)
-    return read_message_row(row)
-
-
-def find_accepted_message(tx: Transaction, partner: str, message_id: str) -> Message | None:
-    """Return *partner*'s accepted message with this message id, or None. There is at most one."""
-    same = sa.and_(table.c.partner == partner, table.c.message_id == message_id, ACCEPTED)
-    row = tx.execute(sa.select(*MESSAGE_COLUMNS).where(same)).mappings().first()
-    return None if row is None else read_message_row(row)
-
-
-def find_accepted_messages(tx: Transaction, partner: str, message_ids: Iterable[str]) -> dict[str, Message]:
-    """Return those of *partner*'s accepted messages that have one of *message_ids*, by message id."""
-    found: dict[str, Message] = {}
-    rest = iter(dict.fromkeys(message_ids))
-    while some := list(islice(rest, 500)):
-        same = sa.and_(table.c.partner == partner, table.c.message_id.in_(some), ACCEPTED)
-        for row in tx.execute(sa.select(*MESSAGE_COLUMNS).where(same)).mappings():
-            found[row["message_id"]] = read_message_row(row)
-    return found
-
-
-def read_message_ids(tx: Transaction, ids: Iterable[str]) -> dict[str, str | None]:
-    """Return the senders' message ids by hub id."""
-    found: dict[str, str | None] = {}
-    wanted = iter(dict.fromkeys(ids))
-    while some := list(islice(wanted, 500)):
-        rows = tx.execute(sa.select(table.c.id, table.c.message_id).where(table.c.id.in_(some)))
-        found |= {row.id: row.message_id for row in rows}
-    return found
-
-
-def read_message_origins(tx: Transaction, ids: Iterable[str]) -> dict[str, tuple[str, datetime]]:
-    """Return, by hub id, the partner that sent each message and when it was received."""
-    found: dict[str, tuple[str, datetime]] = {}
-    wanted = iter(dict.fromkeys(ids))
-    while some := list(islice(wanted, 500)):
-        rows = tx.execute(sa.select(table.c.id, table.c.partner, table.c.received_at).where(table.c.id.in_(some)))
-        found |= {row.id: (row.partner, row.received_at) for row in rows}
-    return found
-
-
-@attrs.frozen
-class NamedLines(EvidenceLines):
-    """Evidence lines with the senders' message ids, which are looked up while the lines are read."""
-
-    _tx: Transaction
-    _listed: EvidenceLines  #: the lines without message ids
-
-    @property
-    def sha256(self) -> str:
-        """The SHA-256 of the evidence."""
-        return self._listed.sha256
-
-    def __len__(self) -> int:
-        """Return the number of lines."""
-        return len(self._listed)
-
-    def __iter__(self) -> Iterator[EvidenceLine]:
-        """Yield each line."""
-        rest = iter(self._listed)
-        while some := list(islice(rest, 500)):
-            ids = read_message_ids(self._tx, (line.fact.message for line in some))
-            yield from (EvidenceLine(line.fact, line.columns, ids.get(line.fact.message)) for line in some)
-
-
-def find_messages_about(
-    tx: Transaction,
-    service: str,
-    key: str,
-    units: Collection[str] | None,
-    most: int,
-    *,
-    brought_by: str | None = None,
-) -> list[sa.RowMapping]:
-    """Return the accepted messages about a business key, newest first, at most *most*.
-
-    Each row has `id`, `sender`, `received_at`, `sha256` and `size`. Only messages of *units* (None: all) are returned
-    and, if *brought_by* is given, only those that this partner sent.
-    """
-    written, keys = json.dumps(key, ensure_ascii=False), table.c["keys"]
-    query = (
-        sa.select(table.c.id, table.c.sender, table.c.received_at, table.c.sha256, table.c.size, keys)
-        .where(table.c.state == MessageState.ACCEPTED, table.c.service == service, table.c.document_id.is_(None))
-        .where(keys.contains(written, autoescape=True))
-        .order_by(table.c.received_at.desc(), table.c.id.desc())
-    )
-    if units is not None:
-        query = query.where(table.c.sender.in_(list(units)))  # together with `document_id` this uses an index
-    if brought_by is not None:
-        query = query.where(table.c.partner == brought_by)
-        if units is None:
-            query = query.where(SEARCHED)
-    with tx.execute(query.execution_options(yield_per=100)) as rows:
-        exact = (row for row in rows.mappings() if key in json.loads(row["keys"]))  # SQLite's LIKE ignores case
-        return list(islice(exact, most))
 
 
 def list_kinds(tx: Transaction) -> list[tuple[str, str]]:
@@ -722,17 +418,11 @@ def list_accepted_kinds(tx: Transaction, since: datetime | None = None) -> dict[
     """Return by partner the (service, kind) pairs of its accepted messages, received from *since* on."""
     query = sa.select(table.c.partner, table.c.service, table.c.kind).where(table.c.state == MessageState.ACCEPTED)
     if since is not None:
-        query = query.where(*_list_period_conditions(table.c.id, MessageFilter(since=since)))
+        query = query.where(*list_period_conditions(table.c.id, MessageFilter(since=since)))
     found: dict[str, set[tuple[str, str]]] = {}
     for partner, service, kind in tx.execute(query.distinct()):
         found.setdefault(partner, set()).add((service, kind))
     return found
-
-
-def read_stored_receipt(tx: Transaction, message_id: str) -> bytes | None:
-    """Return the stored receipt of a message, or None for a refused one."""
-    stored = tx.scalars(sa.select(table.c.receipt).where(table.c.id == message_id)).first()
-    return packed_receipts.read_kept_receipt(tx, message_id) if stored is None else stored
 
 
 def find_deliveries_in_state(
@@ -742,7 +432,7 @@ def find_deliveries_in_state(
     query = (
         sa.select(*MESSAGE_COLUMNS, delivery.c.id.label("delivery_id"))
         .join(delivery, delivery.c.message == table.c.id)
-        .where(*_list_conditions(attrs.evolve(wanted, delivery_state=None)), delivery.c.state.in_(list(states)))
+        .where(*list_conditions(attrs.evolve(wanted, delivery_state=None)), delivery.c.state.in_(list(states)))
         .order_by(table.c.received_at, delivery.c.id)
     )
     if DeliveryState.DELIVERED not in states:

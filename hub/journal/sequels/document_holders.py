@@ -17,7 +17,7 @@ import attrs
 from hub.domain.model import DOCUMENTS, Fact
 from hub.journal.fact_reading import fact_pages
 from hub.report.counting.corrections import find_beginning, find_due_day, make_due_correction
-from hub.report.form.form import HANDED_OVER, IN_WORK, RECEIVED, RECEIVED_BY, TAKEN_OVER
+from hub.report.form.column import HANDED_OVER, IN_WORK, RECEIVED, RECEIVED_BY, TAKEN_OVER
 from hub.store.transactions import Transaction
 
 BEGINS = (RECEIVED, TAKEN_OVER)

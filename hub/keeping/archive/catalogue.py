@@ -15,7 +15,8 @@ from pathlib import Path
 import attrs
 import sqlalchemy as sa
 
-from hub.keeping.archive.reading import Archive, NoArchive, open_archive
+from hub.keeping.archive.archived import NoArchive
+from hub.keeping.archive.reading import Archive, open_archive
 from hub.keeping.archive.writing import ArchiveRecord
 from hub.language.phrases import phrase
 from hub.store.tables import archive as table

@@ -20,11 +20,12 @@ from sqlalchemy.pool import StaticPool
 
 from hub.domain.model import Message
 from hub.journal import blobs
-from hub.journal.searching import search
+from hub.journal.searching import message_reading
 from hub.keeping.archive import catalogue
+from hub.keeping.archive.archived import ArchivedEvent, ArchivedMessage, NoArchive
 from hub.keeping.archive.catalogue import ArchiveAbsent, ArchiveEntry
 from hub.keeping.archive.manifest import EXCHANGES, FORMS, SIGNERS
-from hub.keeping.archive.reading import Archive, ArchivedEvent, ArchivedMessage, NoArchive
+from hub.keeping.archive.reading import Archive
 from hub.security import kept_envelopes
 from hub.store import tables, transactions
 from hub.store.tables import attempt, content, event, exchange, message, retention_part
@@ -163,7 +164,7 @@ def find_archived_message(tx: Transaction, message_id: str, folder: Path) -> Mes
     if entry is None:
         return None
     with open_archive_of(entry, folder) as archive:
-        return search.read_message_row(archive.read_message(message_id).row)
+        return message_reading.read_message_row(archive.read_message(message_id).row)
 
 
 @contextmanager

@@ -7,8 +7,6 @@ Opening reads the headers of the members, some 20 µs each. Memory: 300 octets p
 """
 
 import hashlib
-import json
-import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,11 +19,24 @@ from cryptography import x509
 
 from hub.audit.findings import AuditFinding, FindingCollector, confirm_finding, deny_finding, note_finding
 from hub.audit.members import BundleMembers
-from hub.audit.seals import AuditTrust, SealBroken, Sealers, describe_seal, explain_rejection, open_sealed_document
+from hub.audit.seals import AuditTrust, SealBroken, Sealers, describe_seal, open_sealed_document
 from hub.domain.errors import Rejected
-from hub.formats import safe_xml, zip_archive
+from hub.formats import zip_archive
 from hub.formats.zip_archive import Malformed, Member
 from hub.keeping.archive import manifest
+from hub.keeping.archive.archived import (
+    CHAIN_ORIGIN,
+    MANIFEST_BYTES,
+    ArchivedEvent,
+    ArchivedMessage,
+    NoArchive,
+    make_archived_event,
+    read_archive_line,
+    read_archived_row,
+    read_manifest_content,
+    shorten_digest,
+    split_lines,
+)
 from hub.keeping.archive.manifest import (  # fmt: skip
     EVENTS,
     EXCHANGES,
@@ -44,51 +55,15 @@ from hub.keeping.archive.manifest import (  # fmt: skip
     TYPE,
     ArchiveManifest,
 )
-from hub.keeping.archive.rows import read_row_values
 from hub.language.phrases import phrase
-from hub.report.counting.lines import write_compact_json
 from hub.security import wss_verify
 from hub.store import tables
 
 #: Members whose lines are remembered.
 _RECENT = 3
-#: Octets of the manifest, at most.
-_MANIFEST = 64 << 20
-_ORIGIN = "0" * 64
-_HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 #: Events that are verified, at most.
 _MOST_LINKS = 4 * MOST_EVENTS
 _TABLES = {EXCHANGES: tables.exchange, SIGNERS: tables.signer, FORMS: tables.envelope_form}
-
-
-class NoArchive(Exception):
-    """The file is not an archive file, or damaged. The text says what is wrong."""
-
-
-@attrs.frozen(kw_only=True)
-class ArchivedEvent:
-    """One event as it stood in the chain."""
-
-    serial: int
-    message: str | None
-    delivery: str | None
-    number: int
-    previous: str | None  #: the hash of the event before it; None: the journal no longer had that event
-    hash: str
-    text: str  #: the very text that is hashed
-
-
-@attrs.frozen(kw_only=True)
-class ArchivedMessage:
-    """A message with its rows, by column as in the journal."""
-
-    id: str
-    row: Mapping[str, Any]
-    deliveries: Sequence[Mapping[str, Any]]
-    attempts: Sequence[Mapping[str, Any]]
-    changes: Sequence[Mapping[str, Any]]
-    events: int  #: number of its events
-    has_octets: bool  #: its octets are in the file
 
 
 @attrs.define
@@ -119,14 +94,14 @@ class Archive:
             names = list(members)
             if len(names) < 2 or names[0] != TYPE or names[-1] != MANIFEST:
                 raise NoArchive(f"{path}: not an archive file")
-            if members[MANIFEST].size > _MANIFEST or members[TYPE].size != len(MIMETYPE):
+            if members[MANIFEST].size > MANIFEST_BYTES or members[TYPE].size != len(MIMETYPE):
                 raise NoArchive(f"{path}: not an archive file")
             if b"".join(zip_archive.read_member_pieces(file, members[TYPE])) != MIMETYPE:
                 raise NoArchive(f"{path}: not an archive file")
             content = b"".join(zip_archive.read_member_pieces(file, members[MANIFEST]))
         except Malformed as error:
             raise NoArchive(f"{path}: {error}") from None
-        return cls(file, path, members, _read_manifest(content, path))
+        return cls(file, path, members, read_manifest_content(content, path))
 
     # --- what is in it
 
@@ -166,18 +141,18 @@ class Archive:
         for name in names[first:]:
             if name > f"{EVENTS}/{message_id}.":  # "." sorts behind "-"
                 return
-            yield from (each for each in map(_make_event, self._read_lines(name)) if each.message == message_id)
+            yield from (each for each in map(make_archived_event, self._read_lines(name)) if each.message == message_id)
 
     def other_events(self) -> Iterator[ArchivedEvent]:
         """Yield the events of none of the messages, in the order of their serials. Raises NoArchive."""
         for name in self._names[OTHERS]:
-            yield from map(_make_event, self._read_lines(name))
+            yield from map(make_archived_event, self._read_lines(name))
 
     def read_shared_row(self, folder: str, sha256: str) -> Mapping[str, Any] | None:
         """Return the row of *folder* (`EXCHANGES`, `SIGNERS`, `FORMS`) with this SHA-256, or None. Raises NoArchive."""
         for line in self._find_lines(folder, sha256):
             if line.get("sha256") == sha256:
-                return _read_row(_TABLES[folder], line)
+                return read_archived_row(_TABLES[folder], line)
         return None
 
     def read_octets(self, sha256: str) -> Iterator[bytes]:
@@ -201,10 +176,10 @@ class Archive:
                 raise TypeError("id or events")  # noqa: TRY301 - said as the others are
             return ArchivedMessage(
                 id=line["id"],
-                row=_read_row(tables.message, line["message"]),
-                deliveries=[_read_row(tables.delivery, each) for each in line["deliveries"]],
-                attempts=[_read_row(tables.attempt, each) for each in line["attempts"]],
-                changes=[_read_row(tables.change, each) for each in line["changes"]],
+                row=read_archived_row(tables.message, line["message"]),
+                deliveries=[read_archived_row(tables.delivery, each) for each in line["deliveries"]],
+                attempts=[read_archived_row(tables.attempt, each) for each in line["attempts"]],
+                changes=[read_archived_row(tables.change, each) for each in line["changes"]],
                 events=line["events"],
                 has_octets=line["octets"] == "here",
             )
@@ -226,11 +201,11 @@ class Archive:
         if size > MOST_LINE:
             raise NoArchive(f"{self.path}: {name}: too large")
         try:
-            for line in _split_lines(zip_archive.read_member_pieces(self.file, self.members[name])):
+            for line in split_lines(zip_archive.read_member_pieces(self.file, self.members[name])):
                 if size > MOST_LINES and len(line) < size:
                     raise NoArchive(f"{self.path}: {name}: too large")
                 digest.update(line)
-                found.append(_read_line(line))
+                found.append(read_archive_line(line))
         except (Malformed, ValueError) as error:
             raise NoArchive(f"{self.path}: {name}: {error}") from None
         if digest.hexdigest() != self.manifest.members.get(name, (0, ""))[1]:
@@ -303,68 +278,6 @@ def audit_archive_file(
     yield from archive.verify(trust, tell)
 
 
-def _read_manifest(content: bytes, path: Path) -> ArchiveManifest:
-    try:
-        return manifest.read_archive_element(safe_xml.parse_safe_xml(content))
-    except Rejected as rejected:
-        raise NoArchive(f"{path}: {MANIFEST}: {explain_rejection(rejected)}") from None
-    except (ValueError, OverflowError) as error:
-        raise NoArchive(f"{path}: {MANIFEST}: {error}") from None
-
-
-def _split_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the lines of a member, each with its line feed."""
-    held: list[bytes] = []
-    for piece in pieces:
-        end, *begun = piece.split(b"\n")
-        held.append(end)
-        for each in begun:
-            yield b"".join([*held, b"\n"])
-            held = [each]
-    if rest := b"".join(held):
-        yield rest
-
-
-def _read_line(line: bytes) -> dict[str, Any]:
-    """Return the object of a line. Raises ValueError for any other line, and one that is not in the only form."""
-    if not manifest.is_bounded_line(line):
-        raise ValueError("a line has too many values")
-    try:
-        said = json.loads(line)
-    except RecursionError:
-        raise ValueError("nested too deep") from None
-    if not isinstance(said, dict) or write_compact_json(said) != line:
-        raise ValueError("a line is not in the required form")
-    return said
-
-
-def _read_row(table: Any, said: Any) -> Mapping[str, Any]:
-    if not isinstance(said, dict):
-        raise NoArchive(f"{table.name}: not a row")
-    try:
-        return read_row_values(table, said)
-    except ValueError as error:
-        raise NoArchive(str(error)) from None
-
-
-def _make_event(line: Mapping[str, Any]) -> ArchivedEvent:
-    try:
-        made = ArchivedEvent(**line)
-    except TypeError as error:
-        raise NoArchive(f"an event cannot be read: {error}") from None
-    texts = [made.hash, made.text, *(each for each in (made.message, made.delivery, made.previous) if each is not None)]
-    if not (type(made.number) is int and type(made.serial) is int and all(isinstance(each, str) for each in texts)):
-        raise NoArchive("an event cannot be read")
-    if not all(_HASH.fullmatch(each) for each in (made.hash, _ORIGIN if made.previous is None else made.previous)):
-        raise NoArchive("an event cannot be read: not a hash")
-    return made
-
-
-def _shorten_digest(digest: str) -> int:
-    """Return the first 8 octets of a hash as a number: enough to tell neighbours that do not fit."""
-    return int(digest[:16], 16)
-
-
 @attrs.define
 class _ContentAudit:
     """The verification of what is in one file. Memory: 100 octets for each message, event and member."""
@@ -423,7 +336,7 @@ class _ContentAudit:
     def _events(self) -> Iterator[AuditFinding]:
         many, others = FindingCollector("event", EVENTS), 0
         for name in self.archive._names[EVENTS]:  # noqa: SLF001 - of this module
-            for event in map(_make_event, self.archive._read_lines(name)):  # noqa: SLF001
+            for event in map(make_archived_event, self.archive._read_lines(name)):  # noqa: SLF001
                 if event.message is None or event.message not in self.events:
                     yield from many.no(str(event.number), phrase("not of a message in this file, or out of order"))
                 else:
@@ -450,10 +363,10 @@ class _ContentAudit:
         if len(self.links) > _MOST_LINKS:
             raise NoArchive(f"more than {_MOST_LINKS} events")
         self.links[event.number] = (
-            _shorten_digest(event.hash),
-            None if event.previous is None else _shorten_digest(event.previous),
+            shorten_digest(event.hash),
+            None if event.previous is None else shorten_digest(event.previous),
         )
-        if event.number == 1 and event.previous != _ORIGIN:
+        if event.number == 1 and event.previous != CHAIN_ORIGIN:
             yield from many.no(str(event.number), phrase("the chain does not begin at its origin"))
         if event.previous is None:
             return
@@ -467,7 +380,7 @@ class _ContentAudit:
             yield note_finding("chain", EVENTS, phrase("{loose} events without the hash before them", loose=loose))
         if self.links and max(self.links) > number:
             yield deny_finding("chain", EVENTS, phrase("an event beyond the head {number}", number=number))
-        elif number in self.links and self.links[number][0] != _shorten_digest(hashed):
+        elif number in self.links and self.links[number][0] != shorten_digest(hashed):
             yield deny_finding("chain", EVENTS, phrase("the head {number} has another hash", number=number))
         if self.links and (min(self.links), max(self.links)) != self.archive.manifest.numbers:
             yield deny_finding("chain", EVENTS, phrase("other numbers than the manifest says"))

@@ -14,9 +14,10 @@ import sqlalchemy as sa
 from hub.domain.model import Event
 from hub.journal import blobs, events
 from hub.keeping.archive import opening
+from hub.keeping.archive.archived import ArchivedMessage
 from hub.keeping.archive.catalogue import ArchiveEntry, read_archive_entry, require_written_file
 from hub.keeping.archive.manifest import FORMS, SIGNERS
-from hub.keeping.archive.reading import Archive, ArchivedMessage
+from hub.keeping.archive.reading import Archive
 from hub.security import kept_envelopes
 from hub.store import tables, transactions
 from hub.store.tables import message, retention_part

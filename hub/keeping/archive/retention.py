@@ -34,7 +34,7 @@ from hub.keeping.retention.rules import KeptBecause, RetentionRules
 from hub.language.phrases import Phrase, phrase
 from hub.security.certificates import Signer
 from hub.store import transactions
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.store.transactions import Transaction
 
 P = ParamSpec("P")

@@ -23,7 +23,7 @@ from hub.keeping.retention import disk_budget, parts
 from hub.keeping.retention.parts import RetentionPart
 from hub.language.phrases import phrase
 from hub.runtime.periodic import PeriodicService
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.units.live import Live
 
 log = structlog.get_logger()

@@ -12,8 +12,9 @@ import attrs
 import sqlalchemy as sa
 
 from hub.keeping.archive import catalogue
+from hub.keeping.archive.archived import ArchivedEvent, NoArchive
 from hub.keeping.archive.catalogue import ArchiveAbsent, ArchiveEntry
-from hub.keeping.archive.reading import Archive, ArchivedEvent, NoArchive
+from hub.keeping.archive.reading import Archive
 from hub.keeping.retention.choosing import cut_values
 from hub.store.tables import event, message, retention_part
 from hub.store.transactions import Transaction

@@ -23,7 +23,7 @@ from hub.config.durable_files import hold_workplace, sync_folder
 from hub.domain.ids import make_id
 from hub.formats.zip_archive import LARGEST, Packing
 from hub.journal import blobs, events
-from hub.keeping.archive import manifest, reading
+from hub.keeping.archive import archived, manifest, reading
 from hub.keeping.archive.manifest import (  # fmt: skip
     EVENTS,
     EXCHANGES,
@@ -395,7 +395,7 @@ def _read_back(written: Path, path: Path, made: tuple[ArchiveManifest, _Gatherin
             archive = reading.Archive.read(file, path)
             wrong = [str(each.text) for each in archive.verify_content() if each.holds is False]
             same = archive.read_seal([certificate], said.made_at) == said
-        except reading.NoArchive as error:
+        except archived.NoArchive as error:
             raise ArchiveBroken(str(error)) from error
     if wrong or not same:
         raise ArchiveBroken(f"{path}: {'; '.join(wrong[:3]) or 'the manifest or its seal'}")

@@ -21,7 +21,7 @@ from hub.keeping.backups.witness import Witness, WitnessLine
 from hub.keeping.eras import WitnessedEvents
 from hub.language.phrases import Phrase, phrase
 from hub.runtime.periodic import PeriodicService
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.store.transactions import Transaction
 from hub.units.live import Live
 

@@ -21,7 +21,7 @@ class CommittedReceipts:
 
 @attrs.define(eq=False)
 class ReceiptsFirst:
-    """What the writer of the journal calls around each commit (`hub.store.group_commit.CommitWitness`)."""
+    """What the writer of the journal calls around each commit (`hub.store.batch_commit.CommitWitness`)."""
 
     _witness: Witness
     _now: Callable[[], datetime]

@@ -25,7 +25,7 @@ from hub.keeping.backup_runs import BackupRun
 from hub.keeping.backups import due
 from hub.keeping.backups.due import DueBackup
 from hub.runtime.periodic import PeriodicService
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.units.live import Live
 
 log = structlog.get_logger()

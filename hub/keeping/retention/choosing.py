@@ -18,7 +18,7 @@ from hub.domain.ids import make_first_id
 from hub.domain.local_time import find_local_day, find_local_midnight
 from hub.domain.model import DeliveryState, MessageState
 from hub.journal.event_index import REFUSED_CALL
-from hub.journal.queue import deliveries
+from hub.journal.queue import delivery_ends
 from hub.journal.replays.replay_rules import PlanState
 from hub.journal.searching import search_index
 from hub.journal.sequels.open_work import following
@@ -397,7 +397,7 @@ def _read_deliveries(tx: Transaction, ids: Sequence[str]) -> Mapping[str, _Ends]
         is_dead = row.state == DeliveryState.DEAD
         found[row.message] = _Ends(
             before.undelivered or (not is_dead and row.state != DeliveryState.DELIVERED),
-            before.dead or (is_dead and row.stopped is None and not deliveries.is_given_up(row)),
+            before.dead or (is_dead and row.stopped is None and not delivery_ends.is_given_up(row)),
             max(filter(None, (before.changed_at, row.changed_at))),
         )
     return found

@@ -21,7 +21,7 @@ from hub.journal.event_index import REFUSED_CALL
 from hub.journal.packed_receipts import ReceiptToPack
 from hub.keeping.retention import chain_gaps, choosing
 from hub.keeping.retention.choosing import MonthSurroundings, RetentionSetting, cut_values
-from hub.store import transactions
+from hub.store import database_errors, transactions
 from hub.store.tables import attempt, content, event, event_index, exchange, message, replay_item, replay_plan, upgrade
 from hub.store.transactions import Transaction
 
@@ -245,6 +245,6 @@ def _hold_table(tx: Transaction, table: sa.Table) -> None:
         with transactions.savepoint(tx):
             tx.exec_driver_sql(f"LOCK TABLE {table.name} IN ACCESS EXCLUSIVE MODE NOWAIT")
     except sa.exc.DBAPIError as error:
-        if transactions.is_transient_error(error):
+        if database_errors.is_transient_error(error):
             raise TableBusy(table.name) from error
         raise

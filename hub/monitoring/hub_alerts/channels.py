@@ -28,7 +28,7 @@ from hub.monitoring.mail_sending import SendRequest, send_mail
 from hub.runtime import http_client
 from hub.runtime.http_client import HttpClient
 from hub.security import tls
-from hub.security.certificates import Anchors, Purpose
+from hub.security.anchors import Anchors, Purpose
 from hub.units.live import Live
 
 #: Sends a batch. Raises `NotSent`.

@@ -19,7 +19,7 @@ from hub.keeping.hub_alerts import AlertStep, AlertTransition, ConditionRound, T
 from hub.monitoring.hub_alerts import readings
 from hub.monitoring.hub_alerts.readings import ReadReturned
 from hub.runtime.periodic import PeriodicService
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.store.transactions import Transaction
 from hub.units.live import Live
 

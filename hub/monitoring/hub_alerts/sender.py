@@ -15,7 +15,7 @@ from hub.keeping import alert_notices
 from hub.keeping.alert_notices import NoticeBatch, NoticeState
 from hub.monitoring.hub_alerts.channels import AlertChannel, NotSent
 from hub.runtime.periodic import PeriodicService
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 
 log = structlog.get_logger()
 

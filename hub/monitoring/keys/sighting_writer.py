@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IReactorTime
 from hub.domain.sightings import Sightings
 from hub.monitoring.keys import sighting_rows
 from hub.runtime.periodic import PeriodicService
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 
 _EVERY = 60.0  #: seconds
 #: Maximum sightings in one step of the writer: some milliseconds.

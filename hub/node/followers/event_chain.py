@@ -6,7 +6,7 @@ from twisted.internet.interfaces import IReactorTime
 from hub.domain.measures import EVENTS, FACTS, Measures
 from hub.journal import events
 from hub.runtime.periodic import PeriodicService
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 
 #: Events of one step: about 3 ms of the writer, which is kept from everybody else as long.
 _BATCH = 64

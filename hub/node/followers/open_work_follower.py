@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from hub.journal.sequels.open_work import following
 from hub.runtime.periodic import PeriodicService
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 
 #: Steps of one round. A hub that makes the list of a large journal spends about a quarter of a core on it.
 _STEPS = 8

@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from hub.journal.searching import search_index
 from hub.runtime.periodic import PeriodicService
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 
 _EVERY = 2.0  #: seconds
 #: Steps of one round. A hub with a large journal that is not indexed yet spends about a quarter of a core on it.

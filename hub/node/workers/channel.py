@@ -14,8 +14,9 @@ import attrs
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
+from hub.domain.conversations import Query
 from hub.domain.measures import Increments
-from hub.domain.model import Detail, Query
+from hub.domain.model import Detail
 from hub.domain.sightings import Sighting, SightingKey
 from hub.intake.signed_response import SignedResponse
 from hub.store.journal_file import JournalInodes

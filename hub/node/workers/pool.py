@@ -35,7 +35,7 @@ from hub.domain.node_counts import Counted
 from hub.domain.sightings import Sightings
 from hub.formats.spool import Drawer, name_spool_folder
 from hub.intake.dear_calls import AnswerElsewhere
-from hub.journal.decisions import RecordedMessage
+from hub.journal.effects import RecordedMessage
 from hub.language.phrases import Phrase, phrase
 from hub.node.workers import channel
 from hub.node.workers.channel import (
@@ -67,7 +67,7 @@ from hub.node.workers.remote_journal import KEPT, Requests, forget_routes
 from hub.runtime import logs
 from hub.runtime.descriptors import SHORTAGE, is_reserved
 from hub.runtime.shared_counts import SharedCounts
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.store.journal_file import JournalInodes
 from hub.store.report_pool import ReportReader
 from hub.store.report_worker import PickledError

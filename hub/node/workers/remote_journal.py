@@ -14,9 +14,10 @@ from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
 from hub.config import Partner
+from hub.domain.conversations import Query
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import Owner
-from hub.domain.model import Detail, Query
+from hub.domain.model import Detail
 from hub.language.phrases import phrase
 from hub.node.workers.channel import (
     PartnerQuestion,
@@ -29,7 +30,7 @@ from hub.node.workers.channel import (
     pack,
     unpack,
 )
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.store.report_pool import ReportReader
 from hub.store.transactions import Transaction
 from hub.units.live import Live
@@ -104,7 +105,7 @@ class Requests:
 
 @attrs.define(eq=False)
 class RemoteJournal:
-    """See `hub.store.group_commit.Journal`."""
+    """See `hub.store.batch_commit.Journal`."""
 
     _requests: Requests
     _reads: Journal  #: reads the database; nothing is written with it

@@ -17,7 +17,8 @@ from hub.operations.accounts import second_factor
 from hub.operations.accounts.accounts import AccountRefused
 from hub.operations.accounts.permissions import Role
 from hub.operations.accounts.users import NameUnfit, User, normalise_user_name
-from hub.security.certificates import Purpose, hash_certificate
+from hub.security.anchors import Purpose
+from hub.security.certificates import hash_certificate
 
 #: Maximum octets of a certificate file.
 CERTIFICATE = 64 * 1024

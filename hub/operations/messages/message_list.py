@@ -14,8 +14,10 @@ import attrs
 
 from hub.domain.model import Message, MessageState
 from hub.journal import unit_registry
-from hub.journal.searching import search, search_index
-from hub.journal.searching.search import DeliverySummary, MessageFilter, RefusedCall
+from hub.journal.searching import message_reading, refused_calls, search, search_index
+from hub.journal.searching.message_filter import MessageFilter
+from hub.journal.searching.refused_calls import RefusedCall
+from hub.journal.searching.search import DeliverySummary
 from hub.language.languages import Language
 from hub.language.phrases import Phrase
 from hub.operations.accounts import saved_searches, users
@@ -26,7 +28,7 @@ from hub.operations.messages import search_export, visible_messages
 from hub.operations.messages.search_request import Direction, SearchPlan, SearchRequest, plan_search
 from hub.operations.messages.visible_messages import PRIVATE, may_see_refused
 from hub.operations.typed_fields import read_time
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.store.transactions import Transaction
 
 #: Rows of a page; messages that are counted for a user who sees everything, and for others; rows of an export and of its parts.
@@ -181,7 +183,7 @@ def _read_rows(
     """
     if not query.after and not query.before:
         ids = list(search.find_message_ids(tx, filters, most, newest_first=True))
-        return search.read_messages(tx, ids[: PAGE + 1]), len(ids)
+        return message_reading.read_messages(tx, ids[: PAGE + 1]), len(ids)
     count = search.count_messages(tx, filters, most)
     if query.after:
         behind = [attrs.evolve(each, after=query.after) for each in filters]
@@ -194,7 +196,7 @@ def _find_calls(tx: Transaction, user: User, query: ListQuery, wanted: MessageFi
     if not may_see_refused(user):
         return []
     chosen = attrs.evolve(wanted, before=query.before, partners=user.visible_partners)
-    return list(search.find_refused_calls(tx, chosen, PAGE + 1))
+    return list(refused_calls.find_refused_calls(tx, chosen, PAGE + 1))
 
 
 def _find_call(tx: Transaction, user: User, plan: SearchPlan) -> RefusedCall | None:

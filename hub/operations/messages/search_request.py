@@ -15,7 +15,7 @@ from hub.domain.failure_causes import read_cause_name
 from hub.domain.model import HUB, Unit
 from hub.domain.search_box import BoxLook, BoxReading, find_agencies, read_box
 from hub.journal import unit_registry
-from hub.journal.searching.search import MessageFilter
+from hub.journal.searching.message_filter import MessageFilter
 from hub.store.tables import SEARCHED, TO_PARTNER, TO_UNIT, delivery, message
 from hub.store.transactions import Transaction
 

@@ -9,9 +9,10 @@ import attrs
 from hub.domain.errors import find_error_sentence
 from hub.domain.model import Detail, ElementPlace, Fact, Problem
 from hub.language.phrases import Phrase, SaidText
-from hub.report.counting.counting import list_flow_columns
+from hub.report.counting.column_rules import list_flow_columns
 from hub.report.form.book import Book
-from hub.report.form.form import Column, Form
+from hub.report.form.column import Column
+from hub.report.form.form import Form
 from hub.report.form.period import find_month_containing
 
 #: Cells of reports that are named for one fact.

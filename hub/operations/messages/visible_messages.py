@@ -25,8 +25,8 @@ from hub.journal.lineage import MessageLink
 from hub.journal.queue import deliveries, exchanges
 from hub.journal.queue.exchanges import AttemptRecord
 from hub.journal.queue.timeline import DeliveryStage, list_delivery_stages
-from hub.journal.searching import search
-from hub.journal.searching.search import RefusedCall
+from hub.journal.searching import message_reading, refused_calls
+from hub.journal.searching.refused_calls import RefusedCall
 from hub.keeping.archive import opening
 from hub.keeping.archive.catalogue import ArchiveAbsent, ArchiveEntry
 from hub.operations.accounts import users
@@ -135,7 +135,7 @@ def find_visible_message(tx: Transaction, user: User, identity: str, folder: Pat
 def _find_message(tx: Transaction, kept: Transaction, user: User, identity: str) -> ShownMessage | None:
     """Return the message as its page shows it. *kept*: where its own rows are read."""
     try:
-        found = search.read_message(kept, identity)
+        found = message_reading.read_message(kept, identity)
     except KeyError:
         return None
     all_made = deliveries.read_message_deliveries(kept, identity)
@@ -161,7 +161,7 @@ def _find_message(tx: Transaction, kept: Transaction, user: User, identity: str)
         private=private,
         may_open=may_open,
         kept=may_open and blobs.read_blob_size(tx, found.sha256) is not None,
-        receipt=not private and search.read_stored_receipt(kept, identity) is not None,
+        receipt=not private and message_reading.read_stored_receipt(kept, identity) is not None,
         happened=happened[:MOST],
         more=max(0, len(happened) - MOST),
         facts=facts[:MOST],
@@ -277,7 +277,7 @@ class ShownCall:
 
 def find_refused_call(tx: Transaction, user: User, tracking: str) -> ShownCall | None:
     """Return the refused call with this tracking id; None if there is none or *user* may not see it."""
-    if not may_see_refused(user) or (call := search.read_refused_call(tx, tracking)) is None:
+    if not may_see_refused(user) or (call := refused_calls.read_refused_call(tx, tracking)) is None:
         return None
     if not user.sees_partner(call.partner):
         return None

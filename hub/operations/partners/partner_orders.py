@@ -39,7 +39,7 @@ from hub.monitoring.partner_view import PartnerView, view_partner
 from hub.operations.refusals import refuse_as_absent
 from hub.runtime.pidfile import ReloadVerdict
 from hub.runtime.thread_pool import THRESHOLD, Work
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.store.transactions import Transaction
 from hub.units.live import Live
 

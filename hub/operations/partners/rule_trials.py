@@ -32,7 +32,7 @@ from hub.intake.rejudging import RejudgedPart, limit_to_packets, rejudge_part
 from hub.intake.what_if import JUDGING, RejudgedMessage, RulesEffect, TriedRules, parse_tried_policy
 from hub.journal import events, unit_registry
 from hub.journal.searching import search
-from hub.journal.searching.search import MessageFilter
+from hub.journal.searching.message_filter import MessageFilter
 from hub.language.phrases import Phrase, phrase
 from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.users import User, read_visible_units
@@ -42,7 +42,7 @@ from hub.report.form.form import Form, FormMissing
 from hub.report.form.period import PeriodUnreadable
 from hub.report.form.toml import read_form_toml
 from hub.runtime.thread_pool import THRESHOLD, Work
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.store.report_pool import ReportReader
 from hub.store.transactions import Transaction
 from hub.units.live import Live

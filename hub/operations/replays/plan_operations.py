@@ -27,7 +27,7 @@ from hub.operations.operation import (
 )
 
 if TYPE_CHECKING:
-    from hub.journal.replays.replay_plans import ReplayPlan
+    from hub.journal.replays.plan_rows import ReplayPlan
 
 #: Plans on one page.
 PLANS = 50

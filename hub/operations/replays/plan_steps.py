@@ -9,8 +9,9 @@ from functools import partial
 import attrs
 
 from hub.domain.local_time import find_local_day
-from hub.journal.replays import replay_plans
-from hub.journal.replays.replay_plans import ReplayPlan, SamePerson
+from hub.journal.replays import plan_rows
+from hub.journal.replays.plan_rows import ReplayPlan
+from hub.journal.replays.replay_plans import SamePerson
 from hub.journal.replays.replay_rules import PlanUnmovable
 from hub.language.phrases import Phrase, phrase
 from hub.language.terms import name_word
@@ -61,7 +62,7 @@ def _find_approver(tx: Transaction, call: OperationCall) -> User:
 
     Raises `OperationRefused`, and KeyError if there is no plan.
     """
-    replay_plans.read_plan(tx, call.subject)
+    plan_rows.read_plan(tx, call.subject)
     user = users.find_user(tx, call.by.lower())
     if user is None or not user.may(Permission.APPROVE):
         why = phrase(

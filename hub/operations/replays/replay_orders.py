@@ -12,11 +12,11 @@ import attrs
 from hub.domain.local_time import find_local_day
 from hub.domain.model import DeliveryState
 from hub.domain.sanitize import clean_line
-from hub.journal.replays import replay_plans
+from hub.journal.replays import plan_rows, replay_plans
+from hub.journal.replays.plan_rows import PlannedItem, ReplayPlan
 from hub.journal.replays.replay import ReplayChoice
-from hub.journal.replays.replay_plans import PlannedItem, ReplayPlan
 from hub.journal.replays.replay_rules import PlanEvent
-from hub.journal.searching.search import MessageFilter
+from hub.journal.searching.message_filter import MessageFilter
 from hub.language.phrases import phrase
 from hub.operations.accounts import users
 from hub.operations.accounts.permissions import Permission
@@ -27,7 +27,7 @@ from hub.operations.replays.order_fields import FieldUnfit, read_reason, sees_or
 from hub.operations.replays.plan_operations import NEEDED
 from hub.partner import rate_limit
 from hub.partner.rate_limit import Rate
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.store.transactions import Transaction
 from hub.units.live import Live
 
@@ -116,14 +116,14 @@ def _limit_filters(tx: Transaction, user: User, filters: Sequence[MessageFilter]
 def list_visible_plans(tx: Transaction, user: User | None, limit: int, before: str | None) -> list[ReplayPlan]:
     """Return at most *limit* plans that *user* (None: who sees all) sees, newest first: those ahead of the plan *before*."""
     if user is None:
-        return replay_plans.list_plans(tx, limit, before)
+        return plan_rows.list_plans(tx, limit, before)
     seen = users.read_visible_units(tx, user)
-    return replay_plans.list_plans_within(tx, limit, before, seen, user.visible_partners)
+    return plan_rows.list_plans_within(tx, limit, before, seen, user.visible_partners)
 
 
 def read_visible_plan(tx: Transaction, user: User, plan_id: str) -> ReplayPlan:
     """Return the plan. Raises KeyError if there is none, or if it may concern what *user* does not see."""
-    plan = replay_plans.read_plan(tx, plan_id)
+    plan = plan_rows.read_plan(tx, plan_id)
     if not plan.choice.is_within(users.read_visible_units(tx, user), user.visible_partners):
         raise KeyError(plan_id)
     return plan
@@ -146,8 +146,8 @@ def read_shown_plan(
     Raises KeyError as `read_visible_plan`.
     """
     plan = read_visible_plan(tx, user, plan_id)
-    results = replay_plans.count_results(tx, plan_id) if plan.queued else {}
-    return ShownPlan(plan, results, replay_plans.list_items(tx, plan_id, after, limit, now) if limit else [])
+    results = plan_rows.count_results(tx, plan_id) if plan.queued else {}
+    return ShownPlan(plan, results, plan_rows.list_items(tx, plan_id, after, limit, now) if limit else [])
 
 
 def steer_plan(

@@ -26,10 +26,10 @@ from hub.report.glance import files
 from hub.report.glance.settings import Glance, read_glance
 from hub.report.glance.view import FieldFigure, GlanceView, UnitGlance
 from hub.runtime.thread_pool import THRESHOLD
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.store.transactions import Transaction
 from hub.units.live import Live
-from hub.workload import closing, glance_rows
+from hub.workload import closing_plan, glance_rows
 from hub.workload.glance import glance_counting, glance_view
 from hub.workload.glance.glance_view import GlanceAsked, GlanceUnknown, SheetMissing
 
@@ -114,7 +114,7 @@ class GlanceReader:
             except SheetMissing as missing:
                 form, text = missing.form, missing.period
             sheet = await self._turns.count(user.name, wanted, form, glance_counting.count_sheet, book, form, text, now)
-            known = await self._journal.read(closing.keep_closed_workdays, book)
+            known = await self._journal.read(closing_plan.keep_closed_workdays, book)
             period = parse_period(text, known.cuts)
             sealed = glance_rows.seal_sheet(sheet, self._live.config.identity, now)
             await self._journal.admit(CONSOLE, glance_rows.keep_sheet, sealed, period, now)

@@ -20,37 +20,31 @@ from hub.domain.errors import Rejected
 from hub.domain.model import Fact, Unit
 from hub.domain.search_box import find_agencies
 from hub.journal import unit_registry
-from hub.journal.searching import search
 from hub.language.languages import Language
 from hub.language.phrases import phrase
 from hub.language.sorting import fold_text, make_code_sort_key
 from hub.operations.accounts import users
-from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.users import User
 from hub.operations.messages import visible_messages
 from hub.operations.refusals import RequestRefused, refuse_as_absent
 from hub.report.counting import listing, table
 from hub.report.counting.counting import Report, Row
 from hub.report.counting.division import Values, read_address
-from hub.report.counting.evidence import EvidenceLine, EvidenceLines
 from hub.report.counting.family import list_unit_family
 from hub.report.counting.listing import Place
-from hub.report.counting.marks import require_untampered
 from hub.report.form.book import Book
-from hub.report.form.form import PRINCIPAL, UNIT, Column, ColumnKind, Form, Wording
+from hub.report.form.column import Column, ColumnKind, Wording
+from hub.report.form.form import PRINCIPAL, UNIT, Form
 from hub.report.form.period import Period, PeriodUnreadable, find_month_containing, parse_period
-from hub.report.output import formats
-from hub.report.output.paper_workbook import write_paper_workbook
 from hub.report.words import name_column
 from hub.report.workbooks.declared_workbook import DeclaredReport
 from hub.report.workbooks.template_workbook import write_template_workbook
 from hub.store.transactions import Transaction
 from hub.units.unit_names import UnitNames
-from hub.workload import closing, declarations, facts_behind, given_paper, spikes, submission, unit_report
+from hub.workload import closing_plan, declarations, facts_behind, spikes, unit_report
 from hub.workload.declarations import ComparedDeclaration
-from hub.workload.quick_count import count_with_summary
+from hub.workload.report_sources import ROWS_OF_FORM, Difference, ReportSources, RowChoice
 from hub.workload.spikes import NO_SPIKES, FoundSpikes
-from hub.workload.unit_report import ROWS_OF_FORM, Difference, ReportSources, RowChoice
 
 #: Facts on one page.
 PAGE = 100
@@ -58,20 +52,6 @@ PAGE = 100
 PATIENCE = 0.5
 #: Units on one page.
 UNITS = 50
-#: Downloads: kind -> media type.
-KINDS: Mapping[str, str] = {
-    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    "pdf": "application/pdf",
-    "html": "text/html; charset=utf-8",
-    "csv": "text/csv; charset=utf-8",
-    "json": "application/json; charset=utf-8",
-    "xml": "application/xml; charset=utf-8",
-    "paper": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-}
-#: Kinds that list the evidence.
-LISTED = frozenset({"xlsx", "pdf", "xml"})
-#: Formats that show the newest revision that was given out.
-PAPER = frozenset({"html", "pdf"})
 
 
 @attrs.frozen
@@ -215,14 +195,6 @@ class CountedPage:
     spikes: FoundSpikes = NO_SPIKES  #: what was unusual at the closing, in the report's units
 
 
-@attrs.frozen
-class ReportFile:
-    """A report as a file."""
-
-    asked: ReportSources
-    content: bytes | submission.CountedReport  #: the content, or a report that the hub's key must still seal
-
-
 def read_revision_number(text: str) -> int | None:
     """Return the number of the revision that an address asks for; None if it asks for none. Raises `RequestRefused` if
     it is no number.
@@ -250,7 +222,7 @@ def read_visible_sources(
     *user* may not see it. *marked*: as in `resolve_report_sources`.
     """
     try:
-        span = parse_period(period, closing.keep_closed_workdays(tx, book).cuts)
+        span = parse_period(period, closing_plan.keep_closed_workdays(tx, book).cuts)
         if span.text != period:
             raise refuse_as_absent()
         seen = users.read_visible_units(tx, user)
@@ -315,33 +287,6 @@ def read_row_choice(rows: str, opened: str) -> RowChoice:
     return RowChoice(by=rows or None, opened=opened or None)
 
 
-def write_report_file(
-    tx: Transaction,
-    user: User,
-    book: Book,
-    form: str,
-    unit: str,
-    period: str,
-    now: datetime,
-    kind: str,
-    language: Language,
-    rows: RowChoice = ROWS_OF_FORM,
-) -> ReportFile:
-    """Return the report as a file of *kind* for *user*: on paper, the newest revision that was given out, if there is one
-    and no other *rows* are asked for. Raises `RequestRefused`.
-
-    A fact of a private service names what it is about, such as a dossier. These facts are listed only for a user with
-    the permission `see-private`.
-    """
-    asked = choose_visible_rows(read_visible_sources(tx, user, book, form, unit, period, now), rows)
-    try:
-        if kind != "json":  # which says it itself
-            require_untampered(asked.marks)
-        return _write_file(tx, user, book, asked, now, kind, language, rows)
-    except Rejected as rejected:
-        raise refuse_as_tampered(rejected) from None
-
-
 def refuse_as_tampered(rejected: Rejected) -> RequestRefused:
     """Return the refusal of what was *rejected* with `closing-tampered`."""
     return RequestRefused(
@@ -349,61 +294,6 @@ def refuse_as_tampered(rejected: Rejected) -> RequestRefused:
         phrase("What was closed was edited in the database: {what}", what=rejected.problems[0].detail),
         phrase("Nothing of it is given out. Tell the operator: `lienthong report close` restores it."),
     )
-
-
-def _write_file(
-    tx: Transaction,
-    user: User,
-    book: Book,
-    asked: ReportSources,
-    now: datetime,
-    kind: str,
-    language: Language,
-    rows: RowChoice,
-) -> ReportFile:
-    """Return the report *asked* as a file of *kind*. Raises Rejected with `closing-tampered`."""
-    if kind == "paper":
-        stands = book.find_layout(asked.form, asked.period)
-        if stands is None:
-            raise refuse_as_absent()
-        made = write_paper_workbook(asked.count(now), asked.names, stands, receiver=asked.receiver)
-        return ReportFile(asked.bare, made)
-    as_given = kind in PAPER and rows == ROWS_OF_FORM
-    given = given_paper.read_given_paper(tx, asked.bare, book.trust) if as_given else None
-    if given is not None:
-        return ReportFile(asked.bare, given.write(kind, language))
-    if kind not in LISTED:
-        return ReportFile(asked.bare, _render_report(kind, asked, asked.count(now), (), language))
-    if kind == "xml":
-        report, summary = count_with_summary(asked, now)
-        return ReportFile(asked.bare, submission.CountedReport(report=report, names=dict(asked.names), lines=summary))
-    with facts_behind.open_evidence_to_list(asked, now) as found:
-        report, listing = found.report, found.lines
-        private = kind == "xlsx" and report.form.service in visible_messages.PRIVATE
-        hidden = private and not user.may(Permission.SEE_PRIVATE)
-        lines = listing.sha256 if hidden else search.NamedLines(tx, listing)
-        return ReportFile(asked.bare, _render_report(kind, asked, report, lines, language))
-
-
-def list_file_kinds(book: Book, form: Form, period: Period) -> tuple[str, ...]:
-    """Return the kinds of files that a report can be written as."""
-    return tuple(kind for kind in KINDS if kind != "paper" or book.find_layout(form, period) is not None)
-
-
-def name_report_file(asked: ReportSources, kind: str) -> str:
-    """Return the name under which a report is downloaded."""
-    ending = "paper.xlsx" if kind == "paper" else kind
-    return f"{asked.form.id}_{asked.members[0]}_{asked.period.text}.{ending}"
-
-
-def _render_report(
-    kind: str,
-    asked: ReportSources,
-    report: Report,
-    lines: Sequence[EvidenceLine] | EvidenceLines | str,
-    language: Language,
-) -> bytes:
-    return formats.write_report(kind, report, asked.names, lines, language, None, receiver=asked.receiver)
 
 
 def read_facts_page(

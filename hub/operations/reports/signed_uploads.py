@@ -19,7 +19,7 @@ from hub.operations.accounts.users import User
 from hub.operations.reports import standing
 from hub.operations.turns import ReadingTurns
 from hub.report.signed import signed, signed_pdf
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.store.transactions import Transaction
 from hub.units.live import Live
 from hub.workload import submission

@@ -23,9 +23,9 @@ from hub.report.output import minutes_lines
 from hub.report.signed.minutes import CorrectionMinutes
 from hub.store.transactions import Transaction
 from hub.workload import given_paper, revisions, submission
+from hub.workload.report_sources import ROWS_OF_FORM, ReportSources, RowChoice
 from hub.workload.revisions import EarlyStep, Revision
 from hub.workload.submission import KeptRevision
-from hub.workload.unit_report import ROWS_OF_FORM, ReportSources, RowChoice
 
 
 @attrs.frozen(kw_only=True)

@@ -15,7 +15,7 @@ from hub.report.form.book import Book
 from hub.report.form.form import FormMissing
 from hub.report.form.period import PeriodUnreadable, parse_period
 from hub.store.transactions import Transaction
-from hub.workload import closing
+from hub.workload import closing_plan
 from hub.workload.many import report_round
 from hub.workload.many.report_round import ReportRound, RoundFilter
 from hub.workload.revisions import EarlyStep
@@ -65,7 +65,7 @@ def read_round_search(query: Mapping[str, str]) -> RoundSearch:
 def read_visible_round(tx: Transaction, user: User, book: Book, form: str, period: str, now: datetime) -> ReportRound:
     """Return the round of the units that *user* sees. Raises `RequestRefused` if there is no such form or period."""
     try:
-        span = parse_period(period, closing.keep_closed_workdays(tx, book).cuts)
+        span = parse_period(period, closing_plan.keep_closed_workdays(tx, book).cuts)
         if span.text != period:
             raise refuse_as_absent()
         return report_round.read_report_round(tx, book, form, period, now, users.read_visible_units(tx, user))

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import attrs
 
 from hub.report.counting.deriving import Number
-from hub.report.form.form import Check, Form, Wording
+from hub.report.form.column import Wording
+from hub.report.form.form import Check, Form
 
 
 @attrs.frozen(kw_only=True)

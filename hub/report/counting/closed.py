@@ -29,7 +29,8 @@ from hub.report.counting.division import (
 from hub.report.counting.listing import FactListing
 from hub.report.counting.marks import NO_MESSAGES, LateMessages
 from hub.report.counting.posting import ClosedMonths
-from hub.report.form.form import Column, ColumnKind, Form, Wording
+from hub.report.form.column import Column, ColumnKind, Wording
+from hub.report.form.form import Form
 from hub.report.form.period import Period
 
 _NO_WORDS = Wording("", "")

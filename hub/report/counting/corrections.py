@@ -18,7 +18,8 @@ import attrs
 from hub.domain.model import DOCUMENTS, Fact
 from hub.report.counting.dates import find_fact_day, make_fact_sort_key
 from hub.report.counting.posting import ClosedMonths, make_poster
-from hub.report.form.form import RECEIVED, TAKEN_OVER, Form, LatePolicy
+from hub.report.form.column import RECEIVED, TAKEN_OVER
+from hub.report.form.form import Form, LatePolicy
 from hub.report.form.period import Period
 
 #: The milestones that may state a due day of work that goes on, and all whose days are corrected.

@@ -25,7 +25,6 @@ therefore takes *books*, the closed months; without them, nothing is closed.
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from functools import lru_cache
 from operator import attrgetter
 
 import attrs
@@ -34,33 +33,43 @@ from hub.domain import local_time
 from hub.domain.model import Fact
 from hub.report.counting import checks, dates, deriving
 from hub.report.counting.checks import CheckFinding
+from hub.report.counting.column_rules import (
+    FactTest,
+    KeptFacts,
+    find_due_date,
+    find_flow_columns,
+    group_end_columns,
+    has_asked_milestones,
+    is_date_passed,
+    is_in_time,
+    is_key_late,
+    is_waiting,
+    list_candidates,
+    make_condition_test,
+    make_known_test,
+    stays_counted,
+    sum_amounts,
+)
 from hub.report.counting.corrections import Corrected, list_corrections, make_corrector
-from hub.report.counting.dates import find_fact_time, make_fact_sort_key
+from hub.report.counting.dates import make_fact_sort_key
 from hub.report.counting.declared import NO_REMARKS, DeclaredFigure, Remarks
 from hub.report.counting.deriving import Number
 from hub.report.counting.division import Division, Values
 from hub.report.counting.happenings import list_happened_facts
 from hub.report.counting.marks import NO_MARKS, ClosingMarks
 from hub.report.counting.posting import OPEN, ClosedMonths, make_poster
-from hub.report.form.form import (
-    ATTRIBUTES,
+from hub.report.form.column import (
     RECEIVED,
-    RECEIVED_BY,
     TAKEN_OVER,
-    UNIT,
-    Clock,
     Column,
     ColumnKind,
-    Condition,
-    Form,
-    Timing,
     Wording,
 )
+from hub.report.form.form import UNIT, Form
 from hub.report.form.period import Period
 from hub.report.form.workdays import Due
 
 _Key = tuple[str, str]  # unit, business key
-_Test = Callable[[Fact], bool]
 #: the kinds of columns that add up amounts
 COUNTING = (
     ColumnKind.FLOW,
@@ -282,11 +291,11 @@ class Placing:
     now: datetime
     carried: set[tuple[str, str]] | None
     _post: Callable[[Fact], datetime]
-    _flows: Mapping[str, Sequence[tuple[Column, _Test]]]
+    _flows: Mapping[str, Sequence[tuple[Column, FactTest]]]
     _times: Sequence[Column]
-    _stocks: Sequence[tuple[Column, _Test]]
-    _ends: Mapping[frozenset[str], Sequence[tuple[Column, _Test]]]  #: by the milestones of which the first counts
-    _happenings: Sequence[tuple[Column, _Test]]
+    _stocks: Sequence[tuple[Column, FactTest]]
+    _ends: Mapping[frozenset[str], Sequence[tuple[Column, FactTest]]]  #: by the milestones of which the first counts
+    _happenings: Sequence[tuple[Column, FactTest]]
     _telling: frozenset[str]  #: the milestones that stocks read
     _extending: frozenset[str]  #: the milestones that may extend a due date
     _pausing: frozenset[str]  #: the milestones between which the clock stands
@@ -326,8 +335,8 @@ class Placing:
             columns = [column for column in form.rules if column.kind is kind]
             return frozenset[str]().union(*(getattr(column, word) for column in columns for word in words))
 
-        def tested(kind: ColumnKind) -> Sequence[tuple[Column, _Test]]:
-            return [(column, _make_test(column.conditions)) for column in form.rules if column.kind is kind]
+        def tested(kind: ColumnKind) -> Sequence[tuple[Column, FactTest]]:
+            return [(column, make_condition_test(column.conditions)) for column in form.rules if column.kind is kind]
 
         return cls(
             form=form,
@@ -335,10 +344,10 @@ class Placing:
             now=now,
             carried=carried,
             post=make_poster(form, books),
-            flows=_flows(form),
+            flows=find_flow_columns(form),
             times=[column for column in form.columns if column.kind is ColumnKind.TIME],
             stocks=tested(ColumnKind.STOCK),
-            ends=_group_ends(tested(ColumnKind.END)),
+            ends=group_end_columns(tested(ColumnKind.END)),
             happenings=tested(ColumnKind.HAPPENING),
             telling=named(ColumnKind.STOCK, "milestones", "having", "without", "extended_by").union(
                 *(form.waits, form.resumes, *form.steps),
@@ -353,7 +362,7 @@ class Placing:
             passing={column.key: form.column(column.until).milestones for column in form.rules if column.until},
             having=named(ColumnKind.FLOW, "having", "lacking") | named(ColumnKind.END, "having", "lacking"),
             correct=make_corrector(form, period, books, now),
-            known=_make_known(books, period, now),
+            known=make_known_test(books, period, now),
             start=period.start,
             end=period.end,
             today=min(period.last, local_time.find_local_day(now))
@@ -378,7 +387,7 @@ class Placing:
 
     def _place(self, history: Iterable[Fact]) -> Iterator[tuple[Column, Fact]]:
         """Do so with facts whose corrections are in their places."""
-        kept, start, end, now, post = _Kept(), self._start, self._end, self.now, self._post
+        kept, start, end, now, post = KeptFacts(), self._start, self._end, self.now, self._post
         for fact in history:
             if fact.milestone in self._having and self._known(fact):
                 kept.had.add(fact.milestone)
@@ -389,9 +398,9 @@ class Placing:
                 self._note(fact, when, kept, in_time=when <= now)
         for column, fact in kept.unjoined:
             if (
-                _has_asked(column, kept)
+                has_asked_milestones(column, kept)
                 and not column.without & kept.undone
-                and _in_time(self.form, column, fact, kept)
+                and is_in_time(self.form, column, fact, kept)
             ):
                 yield column, fact
         if kept.standing:
@@ -399,7 +408,7 @@ class Placing:
         if kept.life:
             yield from self._ended(kept)
 
-    def _at_once(self, fact: Fact, kept: "_Kept") -> Sequence[Column]:
+    def _at_once(self, fact: Fact, kept: "KeptFacts") -> Sequence[Column]:
         """Return the columns that count *fact* of the period whatever other facts its key has. Remember the fact for
         the columns that depend on others.
         """
@@ -419,7 +428,7 @@ class Placing:
                 self._see(column, fact)
         return taking
 
-    def _note(self, fact: Fact, when: datetime, kept: "_Kept", *, in_time: bool) -> None:
+    def _note(self, fact: Fact, when: datetime, kept: "KeptFacts", *, in_time: bool) -> None:
         """Remember *fact* if its milestone is read by other columns. *in_time*: the fact is not later than the report's
         `now`.
         """
@@ -486,8 +495,8 @@ class Placing:
             if self._passed[place] > 0:
                 continue
             # Of two days with equal totals take the first: the result must not depend on the order of the facts.
-            most = max(sorted(days.items()), key=lambda told: _sum_amounts(told[1]))[1]
-            if _sum_amounts(most) >= 0:  # a total below 0 consists of corrections only: then no day is known
+            most = max(sorted(days.items()), key=lambda told: sum_amounts(told[1]))[1]
+            if sum_amounts(most) >= 0:  # a total below 0 consists of corrections only: then no day is known
                 yield from ((column, fact) for fact in most)
         for column, applies in self._happenings:
             yield from (
@@ -512,12 +521,12 @@ class Placing:
         form, period, carried = self.form, self.period, self.carried
         stays = carried is None
         for column, applies in self._stocks:
-            candidates = _list_candidates(form, column, history, applies)
-            stays = stays or any(_stays_counted(form, column, fact, history, self._after) for fact in candidates)
+            candidates = list_candidates(form, column, history, applies)
+            stays = stays or any(stays_counted(form, column, fact, history, self._after) for fact in candidates)
             then, day = history, self._today
             if column.opening:
                 then, day = [fact for fact in history if self._post(fact) < self._start], period.first
-                candidates = _list_candidates(form, column, then, applies)
+                candidates = list_candidates(form, column, then, applies)
             if column.waiting is not None and column.waiting is not is_waiting(form, then):
                 continue
             if not column.having.issubset(fact.milestone for fact in then):
@@ -526,18 +535,20 @@ class Placing:
                 if column.due_passed is None and not column.dated:
                     yield column, fact
                     continue
-                due = _find_due_date(form, column, fact, then)
+                due = find_due_date(form, column, fact, then)
                 if column.dated and due is None:
                     continue
                 if column.due_passed is None:
                     yield column, fact
                     continue
-                if column.due_passed is (_is_late(form, then, due, day) if column.clock else _is_passed(due, day)):
+                if column.due_passed is (
+                    is_key_late(form, then, due, day) if column.clock else is_date_passed(due, day)
+                ):
                     yield column, fact
         if stays and carried is not None:
             carried.add((history[0].unit, history[0].key))
 
-    def _ended(self, kept: "_Kept") -> Iterator[tuple[Column, Fact]]:
+    def _ended(self, kept: "KeptFacts") -> Iterator[tuple[Column, Fact]]:
         """Yield the first end of a key that has also begun, if the later of the two was posted to the period.
 
         It begins once, with its first beginning: what was taken over after its end is not counted in that period again.
@@ -558,239 +569,11 @@ class Placing:
                 if (
                     fact.milestone in column.milestones
                     and applies(fact)
-                    and _has_asked(column, kept)
+                    and has_asked_milestones(column, kept)
                     and not column.without & kept.undone
-                    and _in_time(form, column, fact, kept)
+                    and is_in_time(form, column, fact, kept)
                 ):
                     yield column, fact
-
-
-@attrs.define(eq=False)
-class _Kept:
-    """The facts of one key that are remembered because one fact alone does not decide."""
-
-    received: Fact | None = None
-    taken_due: date | None = None  #: the due day with which it was taken over from another unit
-    had: set[str] = attrs.field(factory=set)  #: milestones that rules ask for
-    undone: set[str] = attrs.field(factory=set)  #: milestones that undo a fact, posted before the period's end
-    extensions: list[Fact] = attrs.field(factory=list)  #: facts that may extend a due date
-    pauses: list[Fact] = attrs.field(factory=list)  #: facts between which the clock stands
-    unjoined: list[tuple[Column, Fact]] = attrs.field(factory=list)
-    standing: list[Fact] = attrs.field(factory=list)  #: facts that stocks read, up to the moment of the report
-    #: the beginnings and ends, with the times to which they are posted
-    life: list[tuple[datetime, Fact]] = attrs.field(factory=list)
-
-
-def _has_asked(column: Column, kept: _Kept) -> bool:
-    """Return whether a key has the milestones that a rule asks for beside the fact that it counts, and lacks the others."""
-    return column.having <= kept.had and not column.lacking & kept.had
-
-
-def _group_ends(
-    ends: Sequence[tuple[Column, _Test]],
-) -> Mapping[frozenset[str], Sequence[tuple[Column, _Test]]]:
-    """Return the end columns by the milestones of which the first counts."""
-    found: dict[frozenset[str], list[tuple[Column, _Test]]] = {}
-    for column, test in ends:
-        found.setdefault(column.first_of, []).append((column, test))
-    return found
-
-
-def _make_known(books: ClosedMonths, period: Period, now: datetime) -> Callable[[Fact], bool]:
-    """Return whether a fact was known when the numbers of *period* were made: at its closing, else *now*."""
-    closing = books.find(period)
-    if closing is None:
-        return lambda fact: fact.at <= now
-    return lambda fact: fact.at < closing.closed_at
-
-
-def _sum_amounts(facts: Iterable[Fact]) -> int:
-    return sum(fact.amount for fact in facts)
-
-
-def find_reached_fact(form: Form, history: Iterable[Fact]) -> Fact | None:
-    """Return the fact that moved a key to its current step: the first final one, whatever came before it, else that of the
-    furthest step. None if no fact moved it.
-    """
-    rank = _rank_milestones(form.steps)
-    moving = [fact for fact in history if fact.milestone in rank]
-    if len(moving) > 1:
-        moving.sort(key=lambda fact: (find_fact_time(form, fact), make_fact_sort_key(fact)))
-    standing: Fact | None = None
-    for fact in moving:
-        if fact.milestone in form.final:
-            return fact
-        if standing is None or rank[fact.milestone] > rank[standing.milestone]:
-            standing = fact
-    return standing
-
-
-@lru_cache(64)
-def _rank_milestones(steps: tuple[frozenset[str], ...]) -> Mapping[str, int]:
-    return {milestone: number for number, step in enumerate(steps) for milestone in step}
-
-
-def _list_candidates(
-    form: Form, column: Column, history: Sequence[Fact], applies: Callable[[Fact], bool]
-) -> Sequence[Fact]:
-    """Return the facts of one key's *history* that a stock column counts, before its condition on due dates."""
-    without, milestones = column.without, column.milestones
-    if without:
-        for fact in history:
-            if fact.milestone in without:
-                return ()
-    if column.matched and not any(fact.milestone == RECEIVED or _is_taken_over(fact) for fact in history):
-        return ()
-    if column.furthest:
-        standing = find_reached_fact(form, history)
-        return (standing,) if standing and standing.milestone in column.furthest and applies(standing) else ()
-    return [fact for fact in history if fact.milestone in milestones and applies(fact)]
-
-
-def _is_passed(due: date | None, day: date) -> bool:
-    return due is not None and due < day
-
-
-def _is_late(form: Form, history: Sequence[Fact], due: date | None, day: date) -> bool:
-    """Return whether a key in hand is late on the day *day*, by the clock of the form.
-
-    If it waits for a reason that stops the clock, its due date is compared with the day on which that wait began; and it
-    is late if it waits for it too often.
-    """
-    clock = form.clock
-    if clock is None or not is_waiting(form, history):
-        return _is_passed(due, day)
-    last = max(
-        (fact for fact in history if fact.milestone in form.waits),
-        key=lambda fact: (find_fact_time(form, fact), make_fact_sort_key(fact)),
-    )
-    reason = dict(last.attributes).get("reason", "")
-    if reason not in clock.stops:
-        return _is_passed(due, day)
-    often = clock.too_often.get(reason)
-    if often is not None and any(fact.milestone == often for fact in history):
-        return True
-    return _is_passed(due, min(day, dates.find_fact_day(last)))
-
-
-def _count_pauses(clock: Clock, end: date, facts: Sequence[Fact]) -> timedelta:
-    """Return the days of the pauses that were over by the day *end*."""
-    days = {fact.milestone: dates.find_fact_day(fact) for fact in facts}
-    found = timedelta()
-    for begins, ends in clock.pauses:
-        since, until = days.get(begins), days.get(ends)
-        if since is not None and until is not None and since <= until <= end:
-            found += until - since
-    return found
-
-
-def is_waiting(form: Form, history: Iterable[Fact]) -> bool:
-    """Return whether the key of *history* waits: it has more milestones that begin a wait than that end one."""
-    told = [fact.milestone for fact in history]
-    return sum(name in form.waits for name in told) > sum(name in form.resumes for name in told)
-
-
-def _find_due_date(form: Form, column: Column, fact: Fact, history: Sequence[Fact]) -> date | None:
-    if not column.extended_by:
-        return fact.due
-    return dates.find_latest_due_date(form, [fact, *(each for each in history if each.milestone in column.extended_by)])
-
-
-def _stays_counted(form: Form, column: Column, fact: Fact, history: Sequence[Fact], after: date) -> bool:
-    """Return whether a stock column may count the candidate *fact* on the day *after* or later although nothing is
-    added to its *history*.
-
-    A fact that only its due date excludes now may be counted later. A fact without a due date is never overdue. An
-    overdue fact stays overdue. A key that is counted while it waits, or while it does not, may be counted later.
-    """
-    if column.dated and _find_due_date(form, column, fact, history) is None:
-        return False
-    if column.due_passed is None or column.waiting is not None or column.clock:
-        return True
-    due = _find_due_date(form, column, fact, history)
-    return due is not None if column.due_passed else due is None or due >= after
-
-
-def _in_time(form: Form, column: Column, fact: Fact, kept: _Kept) -> bool:
-    """Return whether *fact* came soon enough after the unit's *received* fact, and by its due date, or has a `received`
-    fact or none, as the column requires.
-
-    `within_hours`: without a `received` fact the condition is not met. `by_due`: the due date is that of the received
-    document, else of what was taken over, else the fact's own (a received change states none); without a due date the condition is met; false: after it. `dated`:
-    there is such a due date. `timing`: the due date is the fact's own,
-    else the latest one stated up to *fact*. An extension stated afterwards is ignored, since it would make the same end
-    early in the quarter and late in its month.
-    """
-    received = kept.received
-    if column.matched or column.unmatched:
-        has_received = received is not None or _is_taken_over(fact)
-        if column.matched is not has_received:
-            return False
-    if column.within_hours is not None and (
-        received is None or fact.at > received.at + timedelta(hours=form.parameters[column.within_hours])
-    ):
-        return False
-    if column.timing is not None:
-        told = [received] if received else []
-        told += [each for each in kept.extensions if each.milestone in column.extended_by]
-        due = fact.due or dates.find_latest_due_date(
-            form, [each for each in told if find_fact_time(form, each) <= find_fact_time(form, fact)]
-        )
-        day = dates.find_fact_day(fact)
-        if column.clock and form.clock is not None:
-            day -= _count_pauses(form.clock, day, kept.pauses)
-        if Timing.of(day, due) is not column.timing:
-            return False
-    if column.by_due is not None or column.dated:
-        due = (received.due if received is not None else None) or kept.taken_due or fact.due
-        if column.dated and due is None:
-            return False
-        if column.by_due is not None:
-            return column.by_due is (due is None or local_time.find_local_day(fact.at) <= due)
-    return True
-
-
-def _is_taken_over(fact: Fact) -> bool:
-    """Return whether *fact* is a result on a document that another unit received, whose work this one continues."""
-    return any(name == RECEIVED_BY for name, _ in fact.attributes)
-
-
-def _flows(form: Form) -> Mapping[str, Sequence[tuple[Column, Callable[[Fact], bool]]]]:
-    """Return the flow and peak columns of each milestone, each with the test of its conditions."""
-    found: dict[str, list[tuple[Column, Callable[[Fact], bool]]]] = {}
-    for column in form.rules:
-        if column.kind in (ColumnKind.FLOW, ColumnKind.PEAK):
-            test = _make_test(column.conditions)
-            for milestone in column.milestones:
-                found.setdefault(milestone, []).append((column, test))
-    return found
-
-
-def list_flow_columns(form: Form, fact: Fact) -> list[Column]:
-    """Return the columns of *form* that count *fact* among the facts of its period, each once.
-
-    Columns that join it with another fact of its key are left out: whether they count it depends on that one.
-    """
-    found = [column for column, test in _flows(form).get(fact.milestone, ()) if not column.joins and test(fact)]
-    return [form.column(key) for key in dict.fromkeys(column.key for column in found)]
-
-
-def _make_test(conditions: Sequence[Condition]) -> Callable[[Fact], bool]:
-    if not conditions:
-        return _is_always_counted
-    if len(conditions) == 1 and conditions[0].attribute in ATTRIBUTES:
-        (one,) = conditions
-        value, values, holds = attrgetter(one.attribute), one.values, one.holds
-        return lambda fact: (value(fact) in values) is holds
-    return lambda fact: all((_read_attribute(fact, one.attribute) in one.values) is one.holds for one in conditions)
-
-
-def _is_always_counted(_fact: Fact) -> bool:
-    return True
-
-
-def _read_attribute(fact: Fact, name: str) -> object:
-    return getattr(fact, name) if name in ATTRIBUTES else dict(fact.attributes).get(name)
 
 
 def _make_row(form: Form, unit: str, sums: Mapping[str, int], times: Mapping[str, datetime]) -> Row:

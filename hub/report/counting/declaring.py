@@ -24,7 +24,8 @@ from hub.domain.model import Detail, Problem, Record
 from hub.formats import safe_xml, xsd_types
 from hub.language.phrases import Phrase, phrase
 from hub.report.form.book import Book, read_shipped_book
-from hub.report.form.form import Column, ColumnKind, Declarer, Form, FormMissing, choose_form
+from hub.report.form.column import Column, ColumnKind, Declarer
+from hub.report.form.form import Form, FormMissing, choose_form
 from hub.report.form.period import Period, PeriodUnreadable, parse_period
 from hub.services import Service, reports
 from hub.soap.envelope import build_element

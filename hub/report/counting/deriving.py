@@ -11,8 +11,9 @@ from fractions import Fraction
 
 import attrs
 
+from hub.report.form.column import Column, ColumnKind, EmptyRatio
 from hub.report.form.expression import parse_formula, work_out
-from hub.report.form.form import Column, ColumnKind, EmptyRatio, Form
+from hub.report.form.form import Form
 
 #: Formulas that take one another's numbers could multiply them to millions of digits.
 _TOO_LARGE = 10**15

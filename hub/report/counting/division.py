@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 
 from hub.domain.model import Attributes, Fact
-from hub.report.form.form import ATTRIBUTES
+from hub.report.form.column import ATTRIBUTES
 
 #: The values of the attributes that divide a row, outermost first.
 Values = tuple[str, ...]

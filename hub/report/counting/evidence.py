@@ -20,7 +20,8 @@ from hub.domain.model import Attributes, Fact
 from hub.report.counting.counting import place_facts
 from hub.report.counting.dates import make_fact_sort_key
 from hub.report.counting.posting import OPEN, ClosedMonths
-from hub.report.form.form import Column, Form
+from hub.report.form.column import Column
+from hub.report.form.form import Form
 from hub.report.form.period import Period
 
 _Key = tuple[str, str, str]  # unit, business key, milestone; the service is the form's

@@ -11,7 +11,7 @@ from datetime import datetime
 from hub.domain.local_time import find_local_day as day_of
 from hub.domain.model import Fact
 from hub.report.counting import dates
-from hub.report.form.form import Column
+from hub.report.form.column import Column
 from hub.report.form.period import Period
 
 _Thing = tuple[str, str]  # unit, the value of the first attribute of `revised`

@@ -17,7 +17,8 @@ from hub.domain.model import Problem
 from hub.language.catalogues import say_both
 from hub.language.phrases import Phrase, phrase
 from hub.report.counting.deriving import Number, derive_row_numbers, round_number
-from hub.report.form.form import Column, ColumnKind, Form, Wording
+from hub.report.form.column import Column, ColumnKind, Wording
+from hub.report.form.form import Form
 
 #: The reasons of a revision for which no person gives one: with late messages, and without. They are stored in both
 #: languages (`write_own_reason`).

@@ -19,7 +19,8 @@ import attrs
 from hub.domain.model import Fact
 from hub.domain.time_window import TimeWindow
 from hub.report.counting.dates import find_fact_time
-from hub.report.form.form import ColumnKind, Form, LatePolicy
+from hub.report.form.column import ColumnKind
+from hub.report.form.form import Form, LatePolicy
 from hub.report.form.period import Period, Span
 
 

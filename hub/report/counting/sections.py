@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from hub.domain.model import Unit
 from hub.report.counting import deriving
 from hub.report.counting.counting import COUNTING, Report, Row, Section
-from hub.report.form.form import ColumnKind, Form, Sorting
+from hub.report.form.column import ColumnKind
+from hub.report.form.form import Form, Sorting
 
 
 def sort_sections(report: Report, units: Mapping[str, Unit]) -> tuple[Section, ...]:

@@ -20,7 +20,8 @@ from hub.report.counting.counting import DividedRow, Report, Row
 from hub.report.counting.deriving import Number
 from hub.report.counting.division import BEYOND, UNSTATED, Values, write_value
 from hub.report.counting.table import write_row
-from hub.report.form.form import LEVEL, PROCEDURE, Check, Form, Wording
+from hub.report.form.column import Wording
+from hub.report.form.form import LEVEL, PROCEDURE, Check, Form
 from hub.report.form.period import Period
 from hub.report.form.service_list import PublicService, ServiceLevel
 

@@ -8,7 +8,8 @@ from fractions import Fraction
 
 import attrs
 
-from hub.report.form.form import ColumnKind, Form, SpikeRule
+from hub.report.form.column import ColumnKind
+from hub.report.form.form import Form, SpikeRule
 
 #: The kinds whose numbers begin at nought each month. A stock is carried on, and a peak is no sum of a month.
 FLOWING = frozenset({ColumnKind.FLOW, ColumnKind.HAPPENING, ColumnKind.END})

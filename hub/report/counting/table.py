@@ -14,7 +14,8 @@ from hub.report.counting import deriving, division
 from hub.report.counting.checks import CheckFinding
 from hub.report.counting.counting import COUNTING, DividedRow, Report, Row
 from hub.report.counting.division import BEYOND, UNDIVIDED, UNSTATED, Values
-from hub.report.form.form import OF_UNITS, PRINCIPAL, UNIT, Check, Form, Wording
+from hub.report.form.column import Wording
+from hub.report.form.form import OF_UNITS, PRINCIPAL, UNIT, Check, Form
 
 _BEYOND = phrase("Others, beyond {most} rows", most=division.MOST)
 _UNDIVIDED = phrase("Not divided: closed before rows were divided")

@@ -15,8 +15,9 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import attrs
 
+from hub.report.form.column import MOST_DECIMALS, Column, ColumnKind
 from hub.report.form.expression import FormulaMistake, list_names, parse_formula
-from hub.report.form.form import MOST_DECIMALS, Column, ColumnKind, Form
+from hub.report.form.form import Form
 
 LARGEST = 4 << 20  #: the maximum octets of a definition
 

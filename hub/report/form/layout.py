@@ -17,7 +17,8 @@ import attrs
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.plain_text import write_plain_words
 from hub.language.phrases import phrase, verbatim
-from hub.report.form.form import ColumnKind, Form
+from hub.report.form.column import ColumnKind
+from hub.report.form.form import Form
 from hub.report.form.toml_table import FormTable, describe_found, one_of
 
 FOLDER = Path(__file__).parents[1] / "layouts"

@@ -17,7 +17,7 @@ import attrs
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.sanitize import show_value
 from hub.language.phrases import phrase, verbatim
-from hub.report.form.form import Wording
+from hub.report.form.column import Wording
 
 
 class ServiceLevel(StrEnum):

@@ -6,7 +6,6 @@ The vocabulary is closed: a form names rules and never contains code.
 import json
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date
 from functools import lru_cache
 
 import attrs
@@ -15,20 +14,16 @@ from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.legal_texts import LEGAL_TEXTS
 from hub.domain.model import UnitKind, UnitLevel
 from hub.language.phrases import phrase, verbatim
+from hub.report.form.column import WORKED_OUT, Column, ColumnKind, CountedService, Wording
 from hub.report.form.form import (
-    MILESTONES,
     MOST_SERIES,
     OF_UNITS,
     PRINCIPAL,
     UNIT,
-    WORKED_OUT,
     Chart,
     ChartKind,
     Check,
     Clock,
-    Column,
-    ColumnKind,
-    CountedService,
     Form,
     Indicator,
     LatePolicy,
@@ -36,11 +31,16 @@ from hub.report.form.form import (
     RowPlan,
     Sorting,
     SpikeRule,
-    Wording,
-    find_counted_service,
 )
 from hub.report.form.toml_column import RESERVED, check_keys, read_column, read_expressions, read_wording
 from hub.report.form.toml_table import FormTable, describe_found, one_of
+from hub.report.form.work_toml import (
+    WorkMilestones,
+    check_work_columns,
+    find_form_service,
+    read_days_in_force,
+    read_steps,
+)
 from hub.services import CountableFacts
 
 _FORM = (
@@ -196,89 +196,15 @@ def _apply_rule_set(table: FormTable, chosen: _RuleSet | None) -> FormTable:
     return attrs.evolve(table, words={**table.words, "column": columns})
 
 
-@attrs.frozen
-class WorkMilestones:
-    """The milestones with which work, and a wait in it, begins and ends."""
-
-    begins: frozenset[str]
-    ends: frozenset[str]
-    waits: frozenset[str]
-    resumes: frozenset[str]
-
-
-def _find_service(table: FormTable, countable: tuple[CountableFacts, ...] | None) -> CountedService:
-    service = table.text("service") if "service" in table else ""
-    counted = find_counted_service(service, countable)
-    if counted is None:
-        known = [*MILESTONES, *(each.service for each in countable or ())]
-        table.wrong("service", phrase("is {service}", service=repr(service)), one_of(sorted(known)))
-        counted = CountedService(service, None, None)
-    return counted
-
-
-def _read_days(table: FormTable) -> tuple[date | None, date | None]:
-    """Return the first day of the form, and the day from which it is no longer in force."""
-    since, until = table.day("since"), table.day("until")
-    if since and until and since >= until:
-        table.wrong("until", phrase("is {until}", until=until), phrase("a day after {since}", since=since))
-    return since, until
-
-
-def _read_steps(progress: FormTable, milestones: Collection[str] | None) -> Sequence[Sequence[str]]:
-    progress.only(("steps", "final", "begins", "ends", "waits", "resumes"))
-    steps = progress.lists("steps", milestones)
-    moving = [milestone for step in steps for milestone in step]
-    if len(moving) != len(set(moving)):
-        progress.wrong("steps", phrase("has a milestone twice"), phrase("each milestone in one step"))
-    return steps
-
-
-def _check_work(table: FormTable, progress: FormTable, columns: Sequence[Column], work: WorkMilestones) -> None:
-    """Note where *columns* need milestones of work, or of waits, that the form does not name."""
-    begins, ends, waits, resumes = work.begins, work.ends, work.waits, work.resumes
-    if any(column.kind is ColumnKind.END for column in columns) and not (begins and ends):
-        progress.wrong(
-            "",
-            phrase("lacks begins or ends"),
-            phrase("the milestones with which work begins and ends, for the columns of the kind end"),
-        )
-    for column, entry in zip(columns, table.tables("column"), strict=False):
-        for rule in column.rules:
-            if column.kind is ColumnKind.END and ends and not rule.milestones <= ends:
-                entry.wrong(
-                    "milestones",
-                    phrase("has a milestone that is not in ends"),
-                    phrase("some of: {ends}", ends=" ".join(sorted(ends))),
-                )
-            if rule.first_of and not rule.milestones <= rule.first_of <= ends:
-                entry.wrong(
-                    "first_of",
-                    phrase("is {named}", named=" ".join(sorted(rule.first_of))),
-                    phrase("some of ends, and all milestones of the column: {ends}", ends=" ".join(sorted(ends))),
-                )
-            if rule.waiting is not None and not (waits and resumes):
-                entry.wrong(
-                    "waiting",
-                    phrase("is given, but [progress] lacks waits or resumes"),
-                    phrase("the milestones with which a wait begins and ends"),
-                )
-            if rule.clock and not ("clock" in table and waits and resumes):
-                entry.wrong(
-                    "clock",
-                    phrase("is given, but the form lacks [clock], or [progress] waits or resumes"),
-                    phrase("all three"),
-                )
-
-
 def _read_form(table: FormTable, countable: tuple[CountableFacts, ...] | None) -> Form:
     table.only(_FORM)
-    counted = _find_service(table, countable)
+    counted = find_form_service(table, countable)
     milestones = counted.milestones
     parameters = table.numbers("parameters")
     cited = {text: f"{{{text}}}" for text in (*LEGAL_TEXTS, *table.table("texts").words)}
-    since, until = _read_days(table)
+    since, until = read_days_in_force(table)
     progress = table.table("progress")
-    steps = _read_steps(progress, milestones)
+    steps = read_steps(progress, milestones)
     moving = [milestone for step in steps for milestone in step]
     columns = tuple(read_column(entry, counted, moving, parameters) for entry in table.tables("column"))
     columns = read_expressions(table, columns, parameters)
@@ -287,7 +213,7 @@ def _read_form(table: FormTable, countable: tuple[CountableFacts, ...] | None) -
     check_keys(table, columns)
     begins, ends = (frozenset(progress.texts(word, milestones)) for word in ("begins", "ends"))
     waits, resumes = (frozenset(progress.texts(word, milestones)) for word in ("waits", "resumes"))
-    _check_work(table, progress, columns, WorkMilestones(begins, ends, waits, resumes))
+    check_work_columns(table, progress, columns, WorkMilestones(begins, ends, waits, resumes))
     return Form(
         id=table.key("id"),
         service=counted.name,

@@ -10,8 +10,7 @@ import attrs
 
 from hub.domain.sanitize import show_value
 from hub.language.phrases import Phrase, phrase
-from hub.report.form.expression import CHOICES, FormulaMistake, list_names, parse_formula
-from hub.report.form.form import (
+from hub.report.form.column import (
     FACTLESS,
     MOST_DECIMALS,
     PLACE,
@@ -26,6 +25,7 @@ from hub.report.form.form import (
     Timing,
     Wording,
 )
+from hub.report.form.expression import CHOICES, FormulaMistake, list_names, parse_formula
 from hub.report.form.toml_table import FormTable, describe_found, one_of
 
 #: The words of a column's rule, by kind.

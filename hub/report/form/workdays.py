@@ -14,7 +14,7 @@ import attrs
 
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.language.phrases import phrase, verbatim
-from hub.report.form.form import Wording
+from hub.report.form.column import Wording
 from hub.report.form.toml_table import FormTable
 
 FILE = Path(__file__).with_name("workdays.toml")

@@ -20,7 +20,8 @@ from hub.domain.model import Unit, UnitKind, UnitLevel
 from hub.language.phrases import phrase, verbatim
 from hub.language.system_errors import name_system_error
 from hub.report.counting.sections import place_unit
-from hub.report.form.form import Column, ColumnKind, Form, Sorting, Wording
+from hub.report.form.column import Column, ColumnKind, Wording
+from hub.report.form.form import Form, Sorting
 from hub.report.form.toml_table import FormTable, describe_found, one_of
 
 FILE = Path(__file__).with_name("glance.toml")

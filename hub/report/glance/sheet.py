@@ -19,7 +19,8 @@ from hub.report.counting.counting import COUNTING, Report
 from hub.report.counting.declared import DeclaredFigure
 from hub.report.counting.deriving import Number
 from hub.report.counting.family import list_unit_family
-from hub.report.form.form import ColumnKind, Form
+from hub.report.form.column import ColumnKind
+from hub.report.form.form import Form
 
 #: The kinds of columns whose numbers of units are added up. All others follow from them.
 _ADDED = frozenset({*COUNTING, ColumnKind.TAKEN})

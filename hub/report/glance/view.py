@@ -10,7 +10,8 @@ from hub.domain.model import Unit
 from hub.language.languages import Language
 from hub.report.counting.deriving import Number
 from hub.report.counting.spikes import Spike
-from hub.report.form.form import Form, Wording
+from hub.report.form.column import Wording
+from hub.report.form.form import Form
 from hub.report.form.period import Period
 from hub.report.glance.ranking import RankedUnit, Ranking
 from hub.report.glance.settings import Better, RankIndicator

@@ -22,7 +22,8 @@ from hub.language.phrases import Phrase, phrase
 from hub.report.counting.checks import CheckFinding
 from hub.report.counting.counting import Report, Row
 from hub.report.counting.declared import DeclaredFigure
-from hub.report.form.form import Column, ColumnKind, Form
+from hub.report.form.column import Column, ColumnKind
+from hub.report.form.form import Form
 from hub.report.form.period import Period
 from hub.report.output import closing_lines, minutes_lines, paper, remark_lines, svg, workings
 from hub.report.output.body import LineMark, arrange_body, write_check_findings, write_dimensions

@@ -17,7 +17,7 @@ from xlsxwriter import Workbook
 from hub.domain.local_time import HANOI
 from hub.language.languages import Language
 from hub.report.counting.counting import Report, Row
-from hub.report.form.form import WORKED_OUT, ColumnKind
+from hub.report.form.column import WORKED_OUT, ColumnKind
 from hub.report.form.layout import Layout
 from hub.report.output.body import LineMark, Printed, arrange_body
 from hub.report.words import NONE, name_column, name_row_unit, write_day, write_moment

@@ -23,7 +23,7 @@ from hub.language.phrases import Phrase, phrases
 from hub.report.counting import evidence
 from hub.report.counting.counting import Report
 from hub.report.counting.evidence import EvidenceLine, HashedLines
-from hub.report.form.form import Column
+from hub.report.form.column import Column
 from hub.report.output import closing_lines, minutes_lines, paper, remark_lines, svg, workings
 from hub.report.output.body import arrange_body, write_check_findings, write_dimensions
 from hub.report.output.charts import Plot

@@ -15,8 +15,9 @@ from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase
 from hub.report.counting.counting import COUNTING
+from hub.report.form.column import HANDED_OVER, Column, ColumnKind, EmptyRatio, Wording
 from hub.report.form.expression import READERS, XPATH, list_divisors, parse_formula, write_formula
-from hub.report.form.form import HANDED_OVER, UNIT, Check, Column, ColumnKind, EmptyRatio, Form, Wording
+from hub.report.form.form import UNIT, Check, Form
 from hub.report.words import name_column
 
 

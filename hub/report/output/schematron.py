@@ -12,7 +12,8 @@ from lxml import etree
 from hub.language.catalogues import translate
 from hub.language.languages import Language
 from hub.language.phrases import phrase
-from hub.report.form.form import UNIT, Column, ColumnKind, Form
+from hub.report.form.column import Column, ColumnKind
+from hub.report.form.form import UNIT, Form
 from hub.report.output.outputs import describe_computed
 from hub.report.output.rules import CellRule, Place, list_rules
 from hub.report.signed.element import REPORT

@@ -20,7 +20,8 @@ from hub.domain.sanitize import replace_unwritable
 from hub.formats import xsd_schemas
 from hub.formats.safe_xml import Limits, parse_safe_xml
 from hub.language.phrases import phrase
-from hub.report.form.form import ColumnKind, Form, Wording, choose_form
+from hub.report.form.column import ColumnKind, Wording
+from hub.report.form.form import Form, choose_form
 from hub.report.form.period import PeriodUnreadable, parse_period
 from hub.report.output.rules import CellRule, Place, list_rules
 from hub.report.output.schematron import write_schematron

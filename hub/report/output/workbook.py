@@ -7,7 +7,6 @@ its cached value. The same report gives the same bytes.
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from io import BytesIO
@@ -19,7 +18,6 @@ from xlsxwriter import Workbook
 from xlsxwriter.utility import quote_sheetname, xl_range, xl_rowcol_to_cell
 
 from hub.domain.local_time import HANOI
-from hub.domain.sanitize import replace_unwritable
 from hub.language.languages import Language
 from hub.language.phrases import phrases
 from hub.language.terms import name_word
@@ -27,29 +25,37 @@ from hub.report.counting import evidence
 from hub.report.counting.counting import Report
 from hub.report.counting.evidence import EvidenceLine, EvidenceLines
 from hub.report.counting.marks import read_own_reason
-from hub.report.form.expression import SPREADSHEET, list_divisors, parse_formula, write_formula
-from hub.report.form.form import MOST_SERIES, ChartKind, Check, Column, ColumnKind, EmptyRatio, Form
+from hub.report.form.column import ColumnKind
+from hub.report.form.form import MOST_SERIES, ChartKind, Check, Form
 from hub.report.output.body import LineMark, Printed, arrange_body, write_check_findings, write_dimensions
 from hub.report.output.charts import Plot
 from hub.report.output.closing_lines import HEADING, write_changed_value, write_closing_lines
 from hub.report.output.remark_lines import HEADING as REMARKS
 from hub.report.output.remark_lines import write_remark_lines
 from hub.report.output.svg import choose_colours
+from hub.report.output.workbook_cells import (
+    BAND_COLOR,
+    CELL_BORDER,
+    MOMENT_FORMAT,
+    ROWS_ABOVE,
+    TOTAL_ROW,
+    ReportWorkbook,
+    choose_line_look,
+    make_serial_day,
+    write_line_cell,
+)
 from hub.report.output.workings import HEADING as HOW
 from hub.report.output.workings import Working, write_workings
 from hub.report.words import (
-    NONE,
     group_columns,
-    name_row_unit,
     write_column_sums,
     write_day,
     write_due_sentence,
     write_moment,
     write_notes,
     write_number,
-    write_value,
 )
-from hub.report.workbooks.sheetwriter import FACE, SheetWriter, make_cell_styles, make_text_options
+from hub.report.workbooks.sheetwriter import FACE, make_cell_styles, make_text_options
 from hub.report.workbooks.streamed_sheet import StreamedSheet
 
 #: The maximum number of facts listed in the second sheet; a spreadsheet with more is slow to open.
@@ -59,16 +65,7 @@ _MOST_PARTS = 200  # the maximum runs of rows in a formula: Excel takes 255 argu
 _CHART_LINES = 16  # the minimum height of a chart, in rows
 _DESCRIBED = 8_000  # the maximum characters of a chart's alternative text
 _MARKERS = ("circle", "square", "triangle", "diamond")
-_MARGIN = 250  # the characters used of the 255 that a header or footer holds
 _LEAD = 3  # the columns before the first of the form: number, unit, code
-_TOP = 6  # the rows above the headings
-_TOTAL = _TOP + 3  # the row of the total
-_BAND, _STRIP = "#F0F0EA", "#F7F7F3"
-_LINE = {"border": 1, "border_color": "#555555"}
-_EPOCH = datetime(1899, 12, 30)  # noqa: DTZ001
-#: how a number format names a language
-_LOCALES = {Language.VI: "[$-42A]", Language.EN: "[$-409]"}
-_MOMENT = r"dd\/mm\/yyyy hh:mm"
 
 
 def write_xlsx_report(
@@ -94,7 +91,7 @@ def write_xlsx_report(
     # the parts are gathered in files: the list of facts alone may have 40 MB
     options = {**make_text_options(), "in_memory": False, "tmpdir": os.environ.get("SQLITE_TMPDIR")}
     with Workbook(written, {**options, "default_format_properties": make_cell_styles()}) as workbook:
-        book = _Book(workbook, language, report, names, receiver)
+        book = ReportWorkbook(workbook, language, report, names, receiver)
         book.describe(lines if isinstance(lines, str) else evidence.hash_evidence(lines))
         _write_report(book)
         if report.form.checks or report.findings:
@@ -112,69 +109,7 @@ def write_xlsx_report(
     return written.getvalue()
 
 
-@attrs.define
-class _Book(SheetWriter):
-    """The workbook of one report."""
-
-    report: Report
-    names: Mapping[str, str]
-    receiver: str
-
-    @property
-    def unit(self) -> str:
-        return name_row_unit(self.report.total, self.names)
-
-    def number_format_of(self, value: int | Decimal | None) -> str:
-        """Return the number format in the workbook's language: groups of three digits, and the decimals of *value*."""
-        places = -int(value.as_tuple().exponent) if isinstance(value, Decimal) else 0
-        decimals = f".{'0' * places}" if places > 0 else ""
-        return f"{_LOCALES[self.language]}#,##0{decimals}"
-
-    def add_sheet(self, title: str, widths: Sequence[float], kind: type[StreamedSheet] | None = None) -> Any:
-        """Return a new sheet for A4 landscape, one page wide, with the unit, the period and the page number in its
-        header and footer.
-        """
-        sheet = self.workbook.add_worksheet(title, kind)
-        sheet.set_landscape()
-        sheet.set_paper(9)
-        sheet.set_margins(left=0.4, right=0.4, top=0.6, bottom=0.6)
-        sheet.fit_to_pages(1, 0)
-        sheet.center_horizontally()
-        period, form = self.report.period, self.report.form
-        made = f"{self.t('Made at {at}', at=write_moment(self.report.made_at))} · {form.id} {period.text}"
-        page = f"{self.t('Page')} &P/&N"
-        face = f'&9&"{FACE},Regular"'
-        room = _MARGIN - len(face) * 2 - len(period.name(self.language)) - 8
-        sheet.set_header(f"&L{face}{_shorten_header(self.unit, room)}&R{face}{period.name(self.language)}")
-        sheet.set_footer(f"&L{face}{made}&R{face}{page}")
-        for column, width in enumerate(widths):
-            sheet.set_column(column, column, width)
-        return sheet
-
-    def describe(self, evidence_sha256: str) -> None:
-        """Set the document properties. The custom ones are those that a reader needs to check the document."""
-        report = self.report
-        made = report.made_at.astimezone(HANOI).replace(tzinfo=None, microsecond=0)
-        self.workbook.set_properties(
-            {
-                "title": report.form.title.say(self.language),
-                "subject": f"{self.unit}, {report.period.name(self.language)}",
-                "author": self.t("The interconnection hub"),
-                "created": made,
-            }
-        )
-        own = {
-            "Form": report.form.id,
-            "Unit": report.total.unit,
-            "Period": report.period.text,
-            "MadeAt": report.made_at.isoformat(),
-            "Evidence-SHA256": evidence_sha256,
-        }
-        for key, value in own.items():
-            self.workbook.set_custom_property(key, value[:255], "text")
-
-
-def _write_report(book: _Book) -> None:
+def _write_report(book: ReportWorkbook) -> None:
     report, t = book.report, book.t
     columns = report.form.columns
     widths = [5.0, 30.0, 15.0, *(16.0 if column.kind is ColumnKind.TIME else 9.0 for column in columns)]
@@ -184,9 +119,9 @@ def _write_report(book: _Book) -> None:
     _write_headings(book, sheet)
     spots = {column.key: _LEAD + place for place, column in enumerate(columns)}
     lines = arrange_body(report, book.names, book.language)
-    final = _TOTAL + len(lines) - 1
-    for line, printed in enumerate(lines, _TOTAL):
-        look = _choose_look(printed.mark)
+    final = TOTAL_ROW + len(lines) - 1
+    for line, printed in enumerate(lines, TOTAL_ROW):
+        look = choose_line_look(printed.mark)
         wrapped = {**look, "text_wrap": printed.mark is LineMark.UNIT}
         if printed.mark is LineMark.UNIT:
             sheet.write_number(line, 0, int(printed.number), book.format(**look, align="center"))
@@ -199,10 +134,10 @@ def _write_report(book: _Book) -> None:
         if len(below) > _MOST_PARTS:
             below = ()  # the number is written instead of a formula
         for column in columns:
-            _write_cell(book, sheet, line, spots, column, printed, below)
+            write_line_cell(book, sheet, line, spots, column, printed, below)
     _write_foot(book, sheet, final + 2, last)
-    sheet.repeat_rows(_TOP, _TOTAL - 1)
-    sheet.freeze_panes(_TOTAL, _LEAD)
+    sheet.repeat_rows(ROWS_ABOVE, TOTAL_ROW - 1)
+    sheet.freeze_panes(TOTAL_ROW, _LEAD)
 
 
 def _find_summed_runs(lines: Sequence[Printed], line: Printed) -> tuple[tuple[int, int], ...]:
@@ -218,128 +153,14 @@ def _find_summed_runs(lines: Sequence[Printed], line: Printed) -> tuple[tuple[in
         )
 
     runs: list[tuple[int, int]] = []
-    for row, other in enumerate(lines, _TOTAL):
+    for row, other in enumerate(lines, TOTAL_ROW):
         if is_part(other):
             first = runs.pop()[0] if runs and runs[-1][1] == row - 1 else row
             runs.append((first, row))
     return tuple(runs)
 
 
-def _write_cell(
-    book: _Book,
-    sheet: Any,
-    line: int,
-    spots: Mapping[str, int],
-    column: Column,
-    printed: Printed,
-    below: Sequence[tuple[int, int]],
-) -> None:
-    """Write the number or time of *column*. *below*: the runs of rows that this row sums up."""
-    look, row, spot = _choose_look(printed.mark), printed.row, spots[column.key]
-    spans = ",".join(
-        xl_rowcol_to_cell(first, spot) + (f":{xl_rowcol_to_cell(last, spot)}" if last > first else "")
-        for first, last in below
-    )
-    if column.kind is ColumnKind.TIME:
-        form = book.format(**look, num_format=_MOMENT, align="center", text_wrap=True, font_size=10)
-        at = row.times[column.key]
-        shown = None if at is None else at.astimezone(HANOI).replace(tzinfo=None, microsecond=0)
-        if spans and shown is not None:
-            sheet.write_formula(line, spot, f"=MAX({spans})", form, _make_serial_day(shown))
-        elif shown is None:
-            sheet.write_blank(line, spot, None, form)
-        else:
-            sheet.write_number(line, spot, _make_serial_day(shown), form)
-        return
-    value: int | Decimal | None = row.numbers[column.key]
-    form = book.format(**look, num_format=book.number_format_of(value), align="right", indent=1)
-    if column.kind is ColumnKind.GRADE:
-        form = book.format(**look, align="center", text_wrap=True)
-        name = replace_unwritable(write_value(value, column, book.language))
-        sheet.write_formula(line, spot, f"={_grade_formula(column, line, spots, book.language)}", form, name)
-    elif formula := _write_formula(book.report.form, column, line, spots):
-        sheet.write_formula(line, spot, f"={formula}", form, NONE if value is None else value)
-    elif value is None:
-        sheet.write_string(line, spot, NONE, form)
-    elif spans and column.kind is not ColumnKind.DECLARED:
-        sheet.write_formula(line, spot, f"=SUM({spans})", form, value)
-    else:
-        sheet.write_number(line, spot, value, form)
-
-
-def _write_formula(form: Form, column: Column, line: int, spots: Mapping[str, int]) -> str:
-    """Return the formula of a column that is computed from others in the same row; "" for a column that counts.
-
-    A ratio is rounded as `deriving` rounds it. Points are computed from the ratio before it is rounded.
-    """
-    if not (column.sum or column.part or column.of or column.expression):
-        return ""
-    cells = {key: xl_rowcol_to_cell(line, at) for key, at in spots.items()}
-    if column.expression:
-        return _write_expression(form, column, cells)
-    if column.sum:
-        return _write_sum(column.sum, cells)
-    if column.part:
-        return f"IF({_test_nothing(column, cells)},{_write_empty(column)},ROUND({_write_percentage(column, cells)},2))"
-    if column.of:
-        ratio = form.column(column.of)
-        points = f"ROUND(MIN(({_write_percentage(ratio, cells)})/{column.full_at},1)*{column.points},2)"
-        return f"IF({_test_nothing(ratio, cells)},{_write_empty(ratio)},{points})"
-    return ""
-
-
-def _write_expression(form: Form, column: Column, cells: Mapping[str, str]) -> str:
-    """Return the formula of an expression: rounded as `deriving` rounds it, and empty as its form says."""
-
-    def named(name: str) -> str:
-        return cells.get(name) or str(form.parameters[name])
-
-    formula = parse_formula(column.expression)
-    value = f"ROUND({write_formula(formula, named, SPREADSHEET)},{column.places})"
-    tests = [f"({write_formula(divisor, named, SPREADSHEET)})=0" for divisor in list_divisors(formula)]
-    if column.inputs:
-        tests.insert(0, f"COUNT({','.join(cells[key] for key in column.inputs)})<{len(column.inputs)}")
-    for test in reversed(tests):  # one within another: OR works all of them out, and of a missing number makes an error
-        value = f"IF({test},{_write_empty(column)},{value})"
-    return value
-
-
-def _grade_formula(column: Column, line: int, spots: Mapping[str, int], language: Language) -> str:
-    """Return the formula that gives the name of the grade for the number in another cell of the row."""
-    cell = xl_rowcol_to_cell(line, spots[column.of])
-    names = [replace_unwritable(grade.heading.say(language)).replace('"', '""') for grade in column.grades]
-    found = f'"{names[-1]}"'
-    for grade, name in reversed(list(zip(column.grades[:-1], names[:-1], strict=True))):
-        found = f'IF({cell}>={grade.at},"{name}",{found})'
-    return f'IF(ISNUMBER({cell}),{found},"{NONE}")'
-
-
-def _write_sum(keys: Sequence[str], cells: Mapping[str, str]) -> str:
-    return "+".join(cells[key] for key in keys)
-
-
-def _test_nothing(ratio: Column, cells: Mapping[str, str]) -> str:
-    return f"({_write_sum(ratio.whole, cells)})=0"
-
-
-def _write_empty(ratio: Column) -> str:
-    return f'"{NONE}"' if ratio.empty is EmptyRatio.NONE else "0"
-
-
-def _write_percentage(ratio: Column, cells: Mapping[str, str]) -> str:
-    return f"100*({_write_sum(ratio.part, cells)})/({_write_sum(ratio.whole, cells)})"
-
-
-def _choose_look(mark: LineMark) -> dict[str, Any]:
-    bands = {
-        LineMark.TOTAL: {"bold": True, "bg_color": _BAND},
-        LineMark.SECTION: {"bold": True, "bg_color": _STRIP},
-        LineMark.UNIT: {},
-    }
-    return {**_LINE, "valign": "vcenter", **bands[mark]}
-
-
-def _write_top(book: _Book, sheet: Any, last: int) -> None:
+def _write_top(book: ReportWorkbook, sheet: Any, last: int) -> None:
     """Write the part above the table, in the layout of official forms."""
     report, t = book.report, book.t
     period, half = report.period, max(_LEAD, last * 2 // 3)
@@ -375,34 +196,36 @@ def _write_top(book: _Book, sheet: Any, last: int) -> None:
     sheet.set_row(3, 24)
 
 
-def _write_headings(book: _Book, sheet: Any) -> None:
+def _write_headings(book: ReportWorkbook, sheet: Any) -> None:
     """Write the headings: groups above columns, and below them the numbers of the columns."""
     columns, t = book.report.form.columns, book.t
     look: dict[str, object] = {
-        "bold": True, "bg_color": _BAND, **_LINE, "align": "center", "valign": "vcenter", "text_wrap": True, "font_size": 10,
+        "bold": True, "bg_color": BAND_COLOR, **CELL_BORDER, "align": "center", "valign": "vcenter", "text_wrap": True, "font_size": 10,
     }  # fmt: skip
     small = {**look, "bold": False, "italic": True, "font_size": 8}
     code = t("Code") if book.report.divided else t("Agency code")
     lead = (t("No."), write_dimensions(book.report.by, book.language), code)
     for spot, heading in enumerate(lead):
-        book.merge(sheet, (_TOP, spot), (_TOP + 2, spot), heading, **look)
+        book.merge(sheet, (ROWS_ABOVE, spot), (ROWS_ABOVE + 2, spot), heading, **look)
     spot = _LEAD
     for column, length in group_columns(columns):
         if column.group is None:
-            book.merge(sheet, (_TOP, spot), (_TOP + 1, spot), column.heading.say(book.language), **look)
+            book.merge(sheet, (ROWS_ABOVE, spot), (ROWS_ABOVE + 1, spot), column.heading.say(book.language), **look)
         else:
-            book.merge(sheet, (_TOP, spot), (_TOP, spot + length - 1), column.group.say(book.language), **look)
+            book.merge(
+                sheet, (ROWS_ABOVE, spot), (ROWS_ABOVE, spot + length - 1), column.group.say(book.language), **look
+            )
         spot += length or 1
     for spot, (column, place) in enumerate(zip(columns, write_column_sums(book.report.form), strict=True), _LEAD):
         if column.group is not None:
-            book.write(sheet, _TOP + 1, spot, column.heading.say(book.language), **look)
-        book.write(sheet, _TOP + 2, spot, place, **small, shrink=False)
-    sheet.set_row(_TOP, 32)
-    sheet.set_row(_TOP + 1, 66)
-    sheet.set_row(_TOP + 2, 24)
+            book.write(sheet, ROWS_ABOVE + 1, spot, column.heading.say(book.language), **look)
+        book.write(sheet, ROWS_ABOVE + 2, spot, place, **small, shrink=False)
+    sheet.set_row(ROWS_ABOVE, 32)
+    sheet.set_row(ROWS_ABOVE + 1, 66)
+    sheet.set_row(ROWS_ABOVE + 2, 24)
 
 
-def _write_foot(book: _Book, sheet: Any, line: int, last: int) -> None:
+def _write_foot(book: ReportWorkbook, sheet: Any, line: int, last: int) -> None:
     """Write the findings, the notes, when the report was made, and the places for signatures."""
     report, t = book.report, book.t
     notes = write_notes(report.form, book.language)
@@ -432,25 +255,31 @@ def _write_foot(book: _Book, sheet: Any, line: int, last: int) -> None:
     sheet.print_area(0, 0, line + 7, last)
 
 
-def _write_remarks(book: _Book) -> None:
+def _write_remarks(book: ReportWorkbook) -> None:
     """Write what units say of their figures, one line for each remark, on a sheet of its own."""
     sheet = book.add_sheet(book.t("Explanations"), (20.0, 160.0))
     book.write(sheet, 0, 0, book.say(REMARKS), bold=True, font_size=13)
     lines = write_remark_lines(book.report, book.names, book.language)
     units = [each.unit for each in book.report.remarks.told]
     for line, said in enumerate(lines):
-        book.write(sheet, line + 2, 0, units[line] if line < len(units) else "", **_LINE, valign="top")
-        book.write(sheet, line + 2, 1, said, **_LINE, text_wrap=True)
+        book.write(sheet, line + 2, 0, units[line] if line < len(units) else "", **CELL_BORDER, valign="top")
+        book.write(sheet, line + 2, 1, said, **CELL_BORDER, text_wrap=True)
 
 
-def _write_checks(book: _Book) -> None:
+def _write_checks(book: ReportWorkbook) -> None:
     """Write the checks of the form, each with a live formula for the number of lines that violate it; then the
     findings.
     """
     report, t = book.report, book.t
     sheet = book.add_sheet(t("Checks"), (6.0, 64.0, 26.0, 26.0, 14.0, 14.0))
-    look: dict[str, object] = {"bold": True, "bg_color": _BAND, **_LINE, "align": "center", "text_wrap": True}
-    plain: dict[str, object] = {**_LINE, "valign": "vcenter", "text_wrap": True}
+    look: dict[str, object] = {
+        "bold": True,
+        "bg_color": BAND_COLOR,
+        **CELL_BORDER,
+        "align": "center",
+        "text_wrap": True,
+    }
+    plain: dict[str, object] = {**CELL_BORDER, "valign": "vcenter", "text_wrap": True}
     book.write(sheet, 0, 0, t("The checks of the form"), bold=True, font_size=13)
     headings = (
         t("No."), t("What must hold"), t("Left"), t("Right"),
@@ -479,21 +308,27 @@ def _write_checks(book: _Book) -> None:
         line += 1
 
 
-def _write_workings(book: _Book, said: Sequence[Working]) -> None:
+def _write_workings(book: ReportWorkbook, said: Sequence[Working]) -> None:
     """Write how the numbers come about, one line for each cell."""
     sheet = book.add_sheet(book.t("Workings"), (20.0, 160.0))
     book.write(sheet, 0, 0, book.say(HOW), bold=True, font_size=13)
     for line, working in enumerate(said, 2):
-        book.write(sheet, line, 0, working.unit or "", **_LINE, valign="top")
-        book.write(sheet, line, 1, working.says, **_LINE, text_wrap=True)
+        book.write(sheet, line, 0, working.unit or "", **CELL_BORDER, valign="top")
+        book.write(sheet, line, 1, working.says, **CELL_BORDER, text_wrap=True)
 
 
-def _write_changes(book: _Book) -> None:
+def _write_changes(book: ReportWorkbook) -> None:
     """Write what each revision of a row changed and why, one line for each cell; then the facts that came late."""
     t, marks = book.t, book.report.marks
     sheet = book.add_sheet(t("Changes"), (12.0, 30.0, 11.0, 9.0, 17.0, 15.0, 44.0, 12.0, 12.0, 44.0, 60.0))
-    look: dict[str, object] = {"bold": True, "bg_color": _BAND, **_LINE, "align": "center", "text_wrap": True}
-    plain: dict[str, object] = {**_LINE, "valign": "top", "text_wrap": True}
+    look: dict[str, object] = {
+        "bold": True,
+        "bg_color": BAND_COLOR,
+        **CELL_BORDER,
+        "align": "center",
+        "text_wrap": True,
+    }
+    plain: dict[str, object] = {**CELL_BORDER, "valign": "top", "text_wrap": True}
     said = write_closing_lines(book.report, book.names, book.language)
     book.write(sheet, 0, 0, book.say(HEADING), bold=True, font_size=13)
     book.write(sheet, 1, 0, said.banner)
@@ -524,11 +359,11 @@ def _write_changes(book: _Book) -> None:
     sheet.freeze_panes(3, 0)
 
 
-def _write_broken(book: _Book, sheet: Any, line: int, check: Check) -> int:
+def _write_broken(book: ReportWorkbook, sheet: Any, line: int, check: Check) -> int:
     """Write and return the number of lines of the table that violate *check*. For a check against the period before it
     is a plain number, because no cell contains that period.
     """
-    form = book.format(**_LINE, valign="vcenter", align="right", indent=1, num_format=book.number_format_of(0))
+    form = book.format(**CELL_BORDER, valign="vcenter", align="right", indent=1, num_format=book.number_format_of(0))
     found = [each for each in book.report.findings if each.check == check]
     if check.before:
         sheet.write_number(line, 4, len(found), form)
@@ -538,7 +373,7 @@ def _write_broken(book: _Book, sheet: Any, line: int, check: Check) -> int:
 
     def side(columns: Sequence[str]) -> str:
         spots = [_LEAD + keys.index(key) for key in columns]
-        cells = [xl_range(_TOTAL, spot, _TOTAL + len(lines) - 1, spot) for spot in spots]
+        cells = [xl_range(TOTAL_ROW, spot, TOTAL_ROW + len(lines) - 1, spot) for spot in spots]
         return "+".join(f"{quote_sheetname(book.t('Report'))}!{each}" for each in cells) or "0"
 
     broken = sum(not check.holds(_added_up(each, check.left), _added_up(each, check.right)) for each in lines)
@@ -558,7 +393,7 @@ def _number_columns(form: Form) -> list[str]:
 
 
 def _write_evidence_head(
-    book: _Book, sheet: Any, lines: Sequence[EvidenceLine] | EvidenceLines, most: int
+    book: ReportWorkbook, sheet: Any, lines: Sequence[EvidenceLine] | EvidenceLines, most: int
 ) -> Sequence[str]:
     """Write title, hash and headings above the facts. Return the headings."""
     t = book.t
@@ -584,21 +419,27 @@ def _write_evidence_head(
         t("The sender's message id"), t("The hub's id"), t("Counterpart"),
         t("Business key"), t("Counted in column"),
     )  # fmt: skip
-    look: dict[str, object] = {"bold": True, "bg_color": _BAND, **_LINE, "align": "center", "text_wrap": True}
+    look: dict[str, object] = {
+        "bold": True,
+        "bg_color": BAND_COLOR,
+        **CELL_BORDER,
+        "align": "center",
+        "text_wrap": True,
+    }
     for spot, heading in enumerate(headings):
         book.write(sheet, 2, spot, heading, **look)
     return headings
 
 
-def _write_evidence(book: _Book, lines: Sequence[EvidenceLine] | EvidenceLines, most: int) -> None:
+def _write_evidence(book: ReportWorkbook, lines: Sequence[EvidenceLine] | EvidenceLines, most: int) -> None:
     """Write the facts, oldest first, each with the numbers of the columns that count it."""
     t = book.t
     widths = (7.0, 15.0, 17.0, 17.0, 32.0, 37.0, 15.0, 42.0, 16.0)
     sheet = book.add_sheet(t("Evidence"), widths, StreamedSheet)
     places = {column.key: place for place, column in enumerate(book.report.form.columns, book.report.form.first_number)}
     headings = _write_evidence_head(book, sheet, lines, most)
-    plain = {**_LINE, "valign": "top", "font_size": 10}
-    when, numbered = book.format(**plain, num_format=_MOMENT, align="center"), book.format(**plain)
+    plain = {**CELL_BORDER, "valign": "top", "font_size": 10}
+    when, numbered = book.format(**plain, num_format=MOMENT_FORMAT, align="center"), book.format(**plain)
     text, wrapped = book.text_format(**plain), book.text_format(**plain, text_wrap=True)
     milestone = cache(lambda service, word: book.say(name_word(service, word)))  # many facts, few milestones
     counted = cache(lambda columns: " ".join(f"({places[key]})" for key in columns))
@@ -606,7 +447,7 @@ def _write_evidence(book: _Book, lines: Sequence[EvidenceLine] | EvidenceLines, 
     def rows() -> Iterator[Sequence[float | str]]:
         for place, line in enumerate(islice(lines, most), 1):
             fact = line.fact
-            at = _make_serial_day(fact.at.astimezone(HANOI).replace(tzinfo=None, microsecond=0))
+            at = make_serial_day(fact.at.astimezone(HANOI).replace(tzinfo=None, microsecond=0))
             named = (line.message_id or "", fact.message, fact.counterpart, fact.key, counted(line.columns))
             yield place, fact.unit, milestone(fact.service, fact.milestone), at, *named
 
@@ -619,11 +460,17 @@ def _write_evidence(book: _Book, lines: Sequence[EvidenceLine] | EvidenceLines, 
     sheet.freeze_panes(3, 0)
 
 
-def _write_charts(book: _Book, charts: Sequence[Plot]) -> None:
+def _write_charts(book: ReportWorkbook, charts: Sequence[Plot]) -> None:
     """Write the numbers of each chart, and beside them the chart, which the spreadsheet draws from those cells."""
     t = book.t
     sheet = book.add_sheet(t("Charts"), (36.0, *(14.0,) * MOST_SERIES))
-    look: dict[str, object] = {"bold": True, "bg_color": _BAND, **_LINE, "align": "center", "text_wrap": True}
+    look: dict[str, object] = {
+        "bold": True,
+        "bg_color": BAND_COLOR,
+        **CELL_BORDER,
+        "align": "center",
+        "text_wrap": True,
+    }
     line = 0
     for plot in charts:
         book.write(sheet, line, 0, plot.title, bold=True, font_size=13)
@@ -631,7 +478,7 @@ def _write_charts(book: _Book, charts: Sequence[Plot]) -> None:
         for place, series in enumerate(plot.series, 1):
             book.write(sheet, line + 1, place, series.name, **look)
         for below, label in enumerate(plot.labels, line + 2):
-            book.write(sheet, below, 0, label, **_LINE, text_wrap=True)
+            book.write(sheet, below, 0, label, **CELL_BORDER, text_wrap=True)
             for place, series in enumerate(plot.series, 1):
                 _write_point(book, sheet, below, place, series.values[below - line - 2])
         _insert_chart(book, sheet, line, plot)
@@ -639,15 +486,15 @@ def _write_charts(book: _Book, charts: Sequence[Plot]) -> None:
     sheet.print_area(0, 0, line, MOST_SERIES + 11)
 
 
-def _write_point(book: _Book, sheet: Any, line: int, spot: int, value: int | Decimal | None) -> None:
-    form = book.format(**_LINE, num_format=book.number_format_of(value), align="right", indent=1)
+def _write_point(book: ReportWorkbook, sheet: Any, line: int, spot: int, value: int | Decimal | None) -> None:
+    form = book.format(**CELL_BORDER, num_format=book.number_format_of(value), align="right", indent=1)
     if value is None:
         sheet.write_blank(line, spot, None, form)
     else:
         sheet.write_number(line, spot, value, form)
 
 
-def _insert_chart(book: _Book, sheet: Any, line: int, plot: Plot) -> None:
+def _insert_chart(book: ReportWorkbook, sheet: Any, line: int, plot: Plot) -> None:
     trend = plot.kind is ChartKind.TREND
     drawn = book.workbook.add_chart({"type": "line" if trend else "bar"})
     first, last, name_ = line + 2, line + 1 + len(plot.labels), sheet.get_name()
@@ -675,16 +522,3 @@ def _insert_chart(book: _Book, sheet: Any, line: int, plot: Plot) -> None:
     drawn.set_size({"width": 640, "height": 20 * max(_CHART_LINES, len(plot.labels) + 2)})
     options = {"description": f"{plot.title}. {plot.said}"[:_DESCRIBED], "object_position": 2}
     sheet.insert_chart(line, MOST_SERIES + 1, drawn, options)
-
-
-def _make_serial_day(wall: datetime) -> float:
-    """Return the serial day number of a date and time without a time zone, as spreadsheets use it."""
-    return (wall - _EPOCH) / timedelta(days=1)
-
-
-def _shorten_header(text: str, room: int) -> str:
-    """Return *text* shortened to *room* and escaped for a header, in which & begins a code."""
-    escaped = text.replace("&", "&&")
-    if len(escaped) <= room:
-        return escaped
-    return text[: room // 2 - 1].replace("&", "&&") + "…"

@@ -11,8 +11,9 @@ from hub.language.languages import Language
 from hub.language.phrases import phrase
 from hub.report.counting.counting import Report, Row
 from hub.report.counting.declared import DeclaredFigure
+from hub.report.form.column import Column, ColumnKind
 from hub.report.form.expression import READERS, Notation, parse_formula, write_formula
-from hub.report.form.form import Column, ColumnKind, Form
+from hub.report.form.form import Form
 from hub.report.words import name_column, name_row_unit, write_moment, write_number, write_value
 
 #: The maximum number of units of which one report shows the workings. A larger one shows the formulas over its columns.

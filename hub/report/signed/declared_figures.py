@@ -10,7 +10,8 @@ import attrs
 
 from hub.report.counting.declared import DeclaredFigure
 from hub.report.counting.declaring import Declaration
-from hub.report.form.form import Column, ColumnKind, Declarer, Form
+from hub.report.form.column import Column, ColumnKind, Declarer
+from hub.report.form.form import Form
 
 
 @attrs.frozen(kw_only=True)

@@ -18,7 +18,8 @@ from hub.report.counting.counting import Report, Row
 from hub.report.counting.declared import Remarks
 from hub.report.counting.evidence import EvidenceLine, HashedLines
 from hub.report.counting.marks import ClosingMarks
-from hub.report.form.form import Column, ColumnKind, Form, Wording
+from hub.report.form.column import Column, ColumnKind, Wording
+from hub.report.form.form import Form
 from hub.report.words import name_row_unit
 
 REPORT = "urn:lienthong:report:1"

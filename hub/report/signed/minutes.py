@@ -7,7 +7,7 @@ import attrs
 
 from hub.report.counting.counting import Report, Row
 from hub.report.counting.deriving import Number
-from hub.report.form.form import ColumnKind
+from hub.report.form.column import ColumnKind
 from hub.report.signed.sealed import Sealed
 
 #: The maximum number of cells that the minutes of one revision name.

@@ -33,7 +33,8 @@ from hub.report.counting.marks import (
 )
 from hub.report.counting.sections import sum_subtotal
 from hub.report.counting.table import split_path
-from hub.report.form.form import UNIT, Check, Column, ColumnKind, Declarer, EmptyRatio, Form, Grade, Wording
+from hub.report.form.column import Column, ColumnKind, Declarer, EmptyRatio, Grade, Wording
+from hub.report.form.form import UNIT, Check, Form
 from hub.report.form.period import Period, parse_period
 from hub.report.form.workdays import Due
 from hub.report.signed.element import REPORT, build_report_element, check_report_element

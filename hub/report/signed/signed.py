@@ -22,7 +22,8 @@ from hub.formats import safe_xml
 from hub.language.phrases import Phrase, phrase
 from hub.security import time_stamps, wss_tokens, wss_verify, xades, xmldsig
 from hub.security.algorithms import Unverified
-from hub.security.certificates import Purpose, Untrusted, describe_owner, load_der
+from hub.security.anchors import Purpose, Untrusted
+from hub.security.certificates import describe_owner, load_der
 from hub.security.xades import Signed
 from hub.security.xmldsig import SIGNATURE, CanonicalForm
 

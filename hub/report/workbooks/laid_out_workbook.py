@@ -21,30 +21,33 @@ from hub.domain.sanitize import replace_controls
 from hub.domain.unit_match import UnitFinder
 from hub.language.phrases import Phrase, phrase
 from hub.report.counting.declaring import Declaration, DeclaredCell, holds_whole_numbers
-from hub.report.form.form import ColumnKind, Form
-from hub.report.form.layout import LaidOutColumn, Layout, begins_with_words
+from hub.report.form.column import ColumnKind
+from hub.report.form.form import Form
+from hub.report.form.layout import Layout, begins_with_words
 from hub.report.form.period import Period
 from hub.report.words import write_day
+from hub.report.workbooks.found_table import (
+    COMPARED_LENGTH,
+    HEADING_ROWS_SEARCHED,
+    WHOLE_NUMBER,
+    FoundTable,
+    is_figure,
+    read_plain_words,
+    trim_cell_text,
+)
 from hub.report.workbooks.mistakes import Misfilled, WorkbookMistake
 from hub.report.workbooks.sheets import CellKind, Sheet, SheetCell
 
 #: The maximum number of rows below the headings.
 ROWS = 5_000
-
-_TOP = 40  #: the rows in which the headings begin
 _MARKED = 20  #: the rows, and the columns, in which a form is named
 _ENDS = 8  #: the texts of a row that may say that the table ends
-_NUMBER_WITHIN = 8  #: the columns in which the numbers of rows stand
-_HEADING_ROWS = 8
-_COLUMNS = 256
-_LONGEST = 300  #: characters of a text that is compared
 _MISTAKES = 200
 _NAMED = 3  #: fields that a mistake names
 _ENOUGH = 2  #: tables that are kept: two are a mistake
 _SUGGESTED = 10
 _MOST = 999_999_999_999
 _NOTE = 1000
-_WHOLE = re.compile(r"[0-9]{1,12}|[0-9]{1,3}(?:[. ][0-9]{3}){1,3}", re.ASCII)
 _PLACE_NUMBER = re.compile(r"[0-9 ]+|[a-z]", re.ASCII)  #: what stands under the headings: (1), (3)=(4)+(5), A
 _DATES = re.compile(r"\b(\d{1,2}) (\d{1,2}) (\d{4}) den (?:het )?(?:ngay )?(\d{1,2}) (\d{1,2}) (\d{4})\b")
 #: The kinds of columns of which a total is the sum of all rows.
@@ -60,8 +63,6 @@ _ADDED = frozenset(
     }
 )
 
-Rows = Mapping[int, Mapping[int, SheetCell]]
-
 
 @attrs.define
 class TableSearch:
@@ -72,7 +73,7 @@ class TableSearch:
     units: tuple[str, ...]  #: the reporting unit, then those below it
     layouts: tuple[Layout, ...]  #: also those of other forms
     divided: bool = False  #: whether the report divides the rows of units, such as by field
-    _tables: list["_FoundTable"] = attrs.field(factory=list, init=False)
+    _tables: list["FoundTable"] = attrs.field(factory=list, init=False)
     _others: set[str] = attrs.field(factory=set, init=False)  #: forms that the sheets name instead of this one
 
     @property
@@ -81,7 +82,7 @@ class TableSearch:
 
     def examine(self, sheet: Sheet) -> None:
         """Look for the table in *sheet*."""
-        found = [table for layout in self.fitting if (table := _FoundTable.find(sheet, layout)) is not None]
+        found = [table for layout in self.fitting if (table := FoundTable.find(sheet, layout)) is not None]
         named = _find_named_forms(sheet, self.layouts)
         if named and self.form.id not in named:
             self._others |= named
@@ -124,140 +125,18 @@ class TableSearch:
             "no table of the form {form} was found: its headings begin with “STT” in the first {rows} rows; use the form's "
             "workbook, or the template of lienthong report template",
             form=self.form.id,
-            rows=_TOP,
+            rows=HEADING_ROWS_SEARCHED,
         )
 
 
 def _find_named_forms(sheet: Sheet, layouts: Sequence[Layout]) -> set[str]:
     """Return the forms whose marks stand in the first rows of the sheet."""
     top = [
-        f" {write_plain_words(cell.text[:_LONGEST])} "
+        f" {write_plain_words(cell.text[:COMPARED_LENGTH])} "
         for (row, column), cell in sheet.cells.items()
         if row <= _MARKED and column <= _MARKED and cell.kind is CellKind.TEXT
     ]
     return {layout.form for layout in layouts if any(f" {mark} " in text for mark in layout.marks for text in top)}
-
-
-@attrs.frozen
-class _FoundTable:
-    """A table of a layout that was found in a sheet."""
-
-    sheet: Sheet
-    layout: Layout
-    rows: Rows
-    first: int  #: the first row below the headings
-    number: int  #: the columns of numbers, of names, and of codes (0: none)
-    name: int
-    code: int
-    places: Mapping[str, int]  #: the column of the sheet for each column of the form
-    headings: Mapping[int, str]  #: what stands above each column, outermost first, as it is written
-    unknown: Mapping[int, tuple[LaidOutColumn, ...]]  #: columns that are none of the layout, or may be several
-
-    @classmethod
-    def find(cls, sheet: Sheet, layout: Layout) -> "_FoundTable | None":
-        """Return the table of *layout* in *sheet*; None if no column of it is there."""
-        rows = _gather_rows(sheet)
-        start = next(
-            (
-                (row, column)
-                for row in sorted(rows)
-                if row <= _TOP
-                for column, cell in sorted(rows[row].items())
-                if column <= _NUMBER_WITHIN and _read_plain_words(cell) in layout.number
-            ),
-            None,
-        )
-        if start is None:
-            return None
-        end = _find_end_of_headings(rows, start)
-        shown = _gather_headings(sheet, rows, start[0], end)
-        plain = {column: write_plain_words(text) for column, text in shown.items()}
-        name = _find_lead(plain, layout.unit, start[1])
-        if not name:
-            return None
-        code = _find_lead(plain, layout.code, name)
-        places: dict[str, int] = {}
-        unknown: dict[int, tuple[LaidOutColumn, ...]] = {}
-        for column, words in plain.items():
-            if column in (start[1], name, code) or begins_with_words(words, layout.ignored):
-                continue
-            found = layout.find_column(words)
-            if len(found) == 1 and found[0].column not in places:
-                places[found[0].column] = column
-            else:
-                unknown[column] = found
-        if not places:
-            return None
-        return cls(sheet, layout, rows, end, start[1], name, code, places, shown, unknown)
-
-
-def _gather_rows(sheet: Sheet) -> Rows:
-    found: dict[int, dict[int, SheetCell]] = {}
-    for (row, column), cell in sheet.cells.items():
-        if column <= _COLUMNS:
-            found.setdefault(row, {})[column] = cell
-    return found
-
-
-def _read_plain_words(cell: SheetCell | None) -> str:
-    return "" if cell is None else write_plain_words(cell.text[:_LONGEST])
-
-
-def _find_end_of_headings(rows: Rows, start: tuple[int, int]) -> int:
-    """Return the first row below the headings that begin at *start*: that of the numbers of columns, of the total, or of the
-    first unit.
-    """
-    top, column = start
-    for row in range(top + 1, top + _HEADING_ROWS):
-        cells = rows.get(row, {})
-        if column in cells and _read_plain_words(cells[column]) != _read_plain_words(rows[top][column]):
-            return row
-        if any(_is_figure(cell) for cell in cells.values()):
-            return row
-    return top + _HEADING_ROWS
-
-
-def _is_figure(cell: SheetCell | None) -> bool:
-    """Return whether a cell has a number, or a text that stands for one."""
-    if cell is None:
-        return False
-    return cell.kind is CellKind.NUMBER or (
-        cell.kind is CellKind.TEXT and _WHOLE.fullmatch(_trim_text(cell)) is not None
-    )
-
-
-def _trim_text(cell: SheetCell) -> str:
-    return cell.text[:_LONGEST].replace("\xa0", " ").strip()
-
-
-def _gather_headings(sheet: Sheet, rows: Rows, first: int, end: int) -> Mapping[int, str]:
-    """Return the headings above each column, those of merged cells above all that they cover, joined by “ > ”."""
-    texts: dict[tuple[int, int], str] = {
-        (row, column): " ".join(cell.text[:_LONGEST].split())
-        for row in range(first, end)
-        for column, cell in rows.get(row, {}).items()
-        if cell.kind is CellKind.TEXT
-    }
-    for merged in {(each.first_row, each.first_column): each for each in sheet.merged}.values():
-        text = texts.get((merged.first_row, merged.first_column))
-        if text is None or merged.last_row >= first + _HEADING_ROWS:
-            continue
-        for row in range(merged.first_row, min(merged.last_row, end - 1) + 1):
-            for column in range(merged.first_column, min(merged.last_column, _COLUMNS) + 1):
-                texts[row, column] = text
-    found: dict[int, list[str]] = {}
-    for (_, column), text in sorted(texts.items()):
-        above = found.setdefault(column, [])
-        if not above or above[-1] != text:
-            above.append(text)
-    return {column: " > ".join(above) for column, above in sorted(found.items())}
-
-
-def _find_lead(plain: Mapping[int, str], wanted: Sequence[str], after: int) -> int:
-    """Return the first column behind *after* whose headings are one of *wanted*; 0 if there is none."""
-    exact = (column for column, words in plain.items() if column > after and words in wanted)
-    begun = (column for column, words in plain.items() if column > after and begins_with_words(words, wanted))
-    return next(exact, 0) or next(begun, 0)
 
 
 @attrs.frozen
@@ -275,7 +154,7 @@ class _ReadRow:
 class _TableReading:
     """The table that is being read, and the mistakes found in it."""
 
-    table: _FoundTable
+    table: FoundTable
     form: Form
     period: Period
     units: tuple[str, ...]
@@ -321,7 +200,7 @@ class _TableReading:
             if match.named and self.finder.has_units_below(match.named):
                 under = match.named
             if not has_figures:
-                if match.unit or _is_figure(self.table.rows[row].get(self.table.number)):
+                if match.unit or is_figure(self.table.rows[row].get(self.table.number)):
                     self.figures(row)  # of a unit, or of a numbered row: whatever stands in their place is a mistake
             elif match.unit:
                 last = _ReadRow(row, name, self.figures(row), f"{match.named} {match.called}")
@@ -355,7 +234,7 @@ class _TableReading:
             if row >= self.table.first:
                 return
             for column, cell in self.table.rows[row].items():
-                if found := _DATES.search(_read_plain_words(cell)):
+                if found := _DATES.search(read_plain_words(cell)):
                     days = _read_days(found)
                     wanted = self.period.first, self.period.last
                     if days is not None and days != wanted:
@@ -385,7 +264,7 @@ class _TableReading:
     def ends(self, cells: Mapping[int, SheetCell]) -> bool:
         """Return whether a row stands below the table."""
         texts = (cell for _, cell in sorted(cells.items()) if cell.kind is CellKind.TEXT)
-        return any(begins_with_words(_read_plain_words(cell), self.table.layout.ends) for cell in islice(texts, _ENDS))
+        return any(begins_with_words(read_plain_words(cell), self.table.layout.ends) for cell in islice(texts, _ENDS))
 
     def check_below(self, rows: Sequence[int]) -> None:
         """Refuse figures of units below the end of the table, so that no second table is passed over."""
@@ -399,12 +278,12 @@ class _TableReading:
                 self.refuse(row, self.table.name, said)
 
     def has_figures(self, cells: Mapping[int, SheetCell]) -> bool:
-        return any(_is_figure(cells.get(place)) for place in self.table.places.values())
+        return any(is_figure(cells.get(place)) for place in self.table.places.values())
 
     def check_columns(self, rows: Sequence[int]) -> None:
         """Refuse columns with figures that are none of the form."""
         table = self.table
-        filled = {column for row in rows for column, cell in table.rows[row].items() if _is_figure(cell)}
+        filled = {column for row in rows for column, cell in table.rows[row].items() if is_figure(cell)}
         nameless = filled - {table.number, table.name, table.code, *table.places.values(), *table.headings}
         for column in sorted(nameless):
             self.refuse(table.first - 1, column, phrase("a column with figures and without a heading; write one, or delete the column"))  # fmt: skip
@@ -438,14 +317,14 @@ class _TableReading:
     def name_of(self, cells: Mapping[int, SheetCell]) -> str:
         """Return the name of a row: in its own column, else before it, where a total is merged over both."""
         for column in (self.table.name, self.table.number):
-            text = " ".join(_trim_text(cells[column]).split()) if column in cells else ""
+            text = " ".join(trim_cell_text(cells[column]).split()) if column in cells else ""
             if text and (column == self.table.name or self.is_total(write_plain_words(text))):
                 return text
         return ""
 
     def written_code(self, row: int) -> str:
         cell = self.table.rows[row].get(self.table.code) if self.table.code else None
-        return cell.text[:_LONGEST].strip() if cell is not None else ""
+        return cell.text[:COMPARED_LENGTH].strip() if cell is not None else ""
 
     def figures(self, row: int) -> Mapping[str, int | Decimal]:
         found: dict[str, int | Decimal] = {}
@@ -461,14 +340,14 @@ class _TableReading:
         return found
 
     def number(self, cell: SheetCell, row: int, place: int, *, fraction: bool) -> int | Decimal | None:
-        text = _trim_text(cell)
+        text = trim_cell_text(cell)
         if cell.kind is CellKind.TEXT and text in self.table.layout.empty:
             return None
         if cell.kind is CellKind.NOTHING:
             self.refuse(row, place, phrase("a formula without a calculated value; open and save the file in a spreadsheet program, or type the number"))  # fmt: skip
             return None
         number = None
-        if cell.kind is CellKind.TEXT and _WHOLE.fullmatch(text):
+        if cell.kind is CellKind.TEXT and WHOLE_NUMBER.fullmatch(text):
             number = Decimal(re.sub(r"[. ]", "", text))
         elif cell.kind is CellKind.NUMBER:
             try:

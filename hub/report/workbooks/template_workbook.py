@@ -21,7 +21,8 @@ from hub.domain.sanitize import replace_controls
 from hub.language.languages import Language
 from hub.language.phrases import Phrase, phrase
 from hub.report.counting.declaring import Declaration, DeclaredCell, holds_whole_numbers, is_declarable
-from hub.report.form.form import WORKED_OUT, Column, ColumnKind, Form
+from hub.report.form.column import WORKED_OUT, Column, ColumnKind
+from hub.report.form.form import Form
 from hub.report.form.period import Period
 from hub.report.words import group_columns, write_column_sums, write_day
 from hub.report.workbooks.mistakes import Misfilled, WorkbookMistake

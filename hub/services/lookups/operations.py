@@ -17,7 +17,8 @@ from types import MappingProxyType
 import attrs
 from lxml import etree
 
-from hub.domain.model import Answer, Problem
+from hub.domain.conversations import Answer
+from hub.domain.model import Problem
 from hub.formats import xsd_types
 from hub.soap.envelope import build_element, build_error_list
 

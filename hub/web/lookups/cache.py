@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from hub.domain.model import Event, MessageState
 from hub.journal import events, messages, replay_guard
-from hub.journal.decisions import MessageEntry, RecordedMessage
+from hub.journal.effects import MessageEntry, RecordedMessage
 from hub.journal.queue import partner_state
 from hub.journal.replay_guard import ReplayMark
 from hub.partner import circuit_breaker

@@ -15,21 +15,22 @@ from lxml import etree
 
 from hub.config import Partner
 from hub.config.lookups import LookupSettings
+from hub.domain.conversations import Answer, Answerer, Query, Refused, Unavailable
 from hub.domain.errors import Unready
 from hub.domain.local_time import find_local_day
-from hub.domain.model import Answer, Answerer, Problem, Query, Refused, Unavailable
+from hub.domain.model import Problem
 from hub.formats import xml_cost
 from hub.formats.spool import Octets
 from hub.intake.admission import judge_record
 from hub.intake.endpoint import Case, JournalAccess
 from hub.journal import replay_guard
-from hub.journal.decisions import MessageEntry
+from hub.journal.effects import MessageEntry
 from hub.security.encryption import NONCE, Unsealable
 from hub.services import list_services
 from hub.services.lookups import operations
 from hub.services.lookups.operations import LookupQuestion
 from hub.soap.wsdl import Contract
-from hub.store.group_commit import ChargedStep
+from hub.store.batch_commit import ChargedStep
 from hub.web.lookups import cache
 from hub.web.lookups.cache import KeptAnswer, LookupStart, QuotaUse
 from hub.web.lookups.partner_query import QueryResult, QueryRunner

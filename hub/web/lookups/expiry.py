@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from hub.domain.local_time import find_local_day
 from hub.runtime.periodic import PeriodicService
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.web.lookups import cache
 
 log = structlog.get_logger()

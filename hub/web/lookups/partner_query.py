@@ -18,16 +18,16 @@ from twisted.internet.task import deferLater
 import adapters
 from hub.config import Partner
 from hub.delivery.push_service import Send, log_breaker_change
+from hub.domain.conversations import Answer, Answerer, Query, Refused, Reply, Request, Unavailable
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import Owner
-from hub.domain.model import Answer, Answerer, Query, Refused, Reply, Request, Unavailable
 from hub.journal.queue import partner_state
 from hub.partner import circuit_breaker
 from hub.partner.circuit_breaker import Breaker
 from hub.partner.policy import Policy, choose_delay
 from hub.runtime.http_client import Unreachable
 from hub.runtime.thread_pool import Work
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.units.live import Live
 from hub.web.lookups import cache
 

@@ -16,13 +16,14 @@ from hub.journal.fact_reading import fact_rows
 from hub.report.counting.counting import Cells
 from hub.report.counting.marks import require_untampered
 from hub.report.form.book import Book
-from hub.report.form.form import ColumnKind, Form
+from hub.report.form.column import ColumnKind
+from hub.report.form.form import Form
 from hub.report.form.period import Period, Span, find_month_containing, parse_period
 from hub.report.glance.sheet import GlanceSheet, list_sheet_columns, sum_up_families, write_figures
 from hub.store.tables import OWN, unit
 from hub.store.transactions import Transaction
-from hub.workload import closing, glance_rows, unit_report
-from hub.workload.unit_report import ReportSources
+from hub.workload import closing, closing_plan, glance_rows, unit_report
+from hub.workload.report_sources import ReportSources
 
 #: The periods of a trend: the one that is shown, and those before it of the same length.
 PERIODS = 12
@@ -62,7 +63,7 @@ def list_due_sheets(tx: Transaction, book: Book, now: datetime) -> list[tuple[st
     A sheet is due that is not kept: of each form and each of the last `PERIODS` periods of every length, from the
     earliest fact on. And one of a period that is not closed, if it was counted before the last time it was `HOUR`.
     """
-    book = closing.keep_closed_workdays(tx, book)
+    book = closing_plan.keep_closed_workdays(tx, book)
     begun = fact_rows.read_earliest_fact_time(tx)
     if begun is None:
         return []

@@ -19,7 +19,7 @@ from hub.report.form.form import FormMissing
 from hub.report.form.period import parse_period
 from hub.runtime.periodic import PeriodicService
 from hub.security.certificates import Signer
-from hub.store.group_commit import Journal
+from hub.store.batch_commit import Journal
 from hub.store.report_pool import ReportReader
 from hub.store.transactions import Transaction
 from hub.workload import glance_rows

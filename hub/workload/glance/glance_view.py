@@ -25,7 +25,7 @@ from hub.report.glance.settings import Glance, RankIndicator
 from hub.report.glance.sheet import GlanceSheet, list_province_family
 from hub.report.glance.view import FieldFigure, GlanceView, UnitGlance
 from hub.store.transactions import Transaction
-from hub.workload import closing, glance_rows, month_world, spikes, unit_report
+from hub.workload import closing_plan, glance_rows, month_world, spikes, unit_report
 from hub.workload.glance import glance_counting
 from hub.workload.spikes import FoundSpikes
 
@@ -220,7 +220,7 @@ class _Ground:
 
 
 def _read_ground(tx: Transaction, book: Book, glance: Glance, asked: GlanceAsked, now: datetime) -> _Ground:
-    book = closing.keep_closed_workdays(tx, book)
+    book = closing_plan.keep_closed_workdays(tx, book)
     period = parse_period(asked.period, book.cuts)
     trend = glance_counting.list_periods_before(period, book)
     sheets = glance_rows.read_sheets(tx, asked.form, [each.text for each in trend], book.trust)

@@ -24,8 +24,8 @@ from hub.report.form.workdays import Due
 from hub.store.transactions import Transaction
 from hub.workload import declarations, revisions, submission, unit_report
 from hub.workload.declarations import StoredDeclaration
+from hub.workload.report_sources import ReportSources
 from hub.workload.revisions import EarlyStep, Revision
-from hub.workload.unit_report import ReportSources
 
 #: Steps after which a unit has nothing to do any more.
 DONE = frozenset({ReportState.SUBMITTED, ReportState.ACCEPTED})

@@ -6,7 +6,7 @@ from hub.domain.model import ReportState, UnitKind
 from hub.report.form.book import Book
 from hub.report.output.reminder import ReturnedReports
 from hub.store.transactions import Transaction
-from hub.workload import closing, revisions, unit_report
+from hub.workload import closing_plan, revisions, unit_report
 
 
 def read_returned_reports(tx: Transaction, book: Book, within: timedelta, now: datetime) -> list[ReturnedReports]:
@@ -14,12 +14,12 @@ def read_returned_reports(tx: Transaction, book: Book, within: timedelta, now: d
 
     Reads a few statements for each 200 units, and nothing of a form whose next month closes later.
     """
-    book, found = closing.keep_closed_workdays(tx, book), []
-    for form in closing.list_counting_forms(book.forms):
-        made, following = closing.read_closings(tx, form), closing.find_next_month_to_close(tx, book, form)
+    book, found = closing_plan.keep_closed_workdays(tx, book), []
+    for form in closing_plan.list_counting_forms(book.forms):
+        made, following = closing_plan.read_closings(tx, form), closing_plan.find_next_month_to_close(tx, book, form)
         if not made or following is None:
             continue
-        last, closes_at = made[-1].period, closing.find_automatic_closing_time(book, following[1])
+        last, closes_at = made[-1].period, closing_plan.find_automatic_closing_time(book, following[1])
         if now < closes_at - within:
             continue
         asked = unit_report.resolve_all_units(tx, last.text, form, book, now)
