@@ -26,7 +26,10 @@ def subscriber_of_the_page() -> Any:
 
 def every_page() -> list[Path]:
     """Return the pages beside the code and every page of docs/."""
-    return [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")), *sorted(DOCS.rglob("*.md"))]
+    return [
+        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "adapters/README.md")),
+        *sorted(DOCS.rglob("*.md")),
+    ]
 
 
 def sections(page: Path) -> dict[str, str]:

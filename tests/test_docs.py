@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from importlib import import_module
 
 import click
 import pytest
@@ -34,11 +35,19 @@ def test_every_module_that_a_text_names_is_there():
     """The last word of `hub.a.b` may be a name in `hub.a`."""
     wrong = [
         (str(path), name)
-        for path in [*(ROOT / "hub").rglob("*.py"), *(ROOT / "adapters").rglob("*.py"), *DOCS.glob("explanation/*.md")]
+        for path in [*(ROOT / "hub").rglob("*.py"), *(ROOT / "adapters").rglob("*.py"), *every_page()]
         for name in re.findall(r"`(hub(?:\.[a-z_]+)*\.[A-Za-z_]+|hub/[a-z_/]+\.py)`", path.read_text("utf-8"))
         if not name.endswith((".toml", ".db", ".pid", ".key", ".crt", ".MODULE")) and not _is_there(name)
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize("page", [page for page in every_page() if "```python" in page.read_text("utf-8")], ids=str)
+def test_every_name_that_an_example_imports_is_there(page):
+    for block in re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL):
+        for module, names in re.findall(r"^from (hub[\w.]*) import ([\w, ]+)$", block, re.MULTILINE):
+            for name in names.split(", "):
+                assert hasattr(import_module(module), name), f"{module} has no {name}"
 
 
 def _is_there(name: str) -> bool:
