@@ -149,7 +149,7 @@ def test_it_is_refused_kept_and_costs_little(target, row, soap):
     assert any(code == wanted or code.startswith(f"{wanted}.") for code in found for wanted in row.codes), found
     if row.status is not None:
         assert status == row.status
-    for secret in (b"Traceback", b"/site-packages/", b"root:x:0", b"lxml", b".py"):
+    for secret in (b"Traceback", b"/site-packages/", b"root:x:0", b"lxml.", b".py"):  # no base64 has a dot
         assert secret not in answer
     until(lambda: target.refusals()[row.refusal] > before[row.refusal], "the journal to say why")
     target.honest_call(soap)
