@@ -15,16 +15,7 @@ from hub.partner.call_nodes import Misplaced
 from hub.partner.hand_calls import HandAnswer, HandCall, HandValues, RehearsalFlaw, UnfitCall
 from hub.partner.mapped_calls import write_mapped_call
 from hub.partner.mapped_conversation import PartnerConversation, PartnerCourse, applies
-from hub.partner.mapping_values import (
-    Found,
-    Placeholder,
-    Sources,
-    Unfit,
-    Unwritten,
-    Value,
-    read_path,
-    read_value,
-)
+from hub.partner.mapping_values import Found, Placeholder, Sources, Unfit, Unwritten, Value, read_path, read_value
 from hub.partner.soap_mapping import Field, MappedStep, SoapMapping, Then
 from hub.soap.wsdl_validation import find_schema_flaws
 

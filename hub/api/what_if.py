@@ -22,14 +22,7 @@ from hub.operations.accounts.permissions import Permission
 from hub.operations.accounts.users import User
 from hub.operations.operation import LONG
 from hub.operations.page_paths import build_page_path
-from hub.operations.partners.rule_trials import (
-    MOST,
-    RuleTrial,
-    TrialOrder,
-    TrialState,
-    may_see_details,
-    read_most,
-)
+from hub.operations.partners.rule_trials import MOST, RuleTrial, TrialOrder, TrialState, may_see_details, read_most
 from hub.operations.parts import OperationParts
 from hub.operations.replays import replay_orders
 from hub.report.counting.deriving import Number

@@ -9,13 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import click
 
 from hub.cli.journal import open_journal
-from hub.cli.screen import (
-    CommandStop,
-    Screen,
-    read_language,
-    say_count,
-    t,
-)
+from hub.cli.screen import CommandStop, Screen, read_language, say_count, t
 from hub.cli.words import say_word
 from hub.config import read_config
 from hub.domain.errors import describe_problem

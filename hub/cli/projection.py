@@ -7,20 +7,8 @@ from typing import Any
 import attrs
 import click
 
-from hub.cli.screen import (
-    CommandGroup,
-    WholeNumber,
-    command,
-    command_group,
-    say,
-)
-from hub.operations.operation import (
-    AskedField,
-    CommandWords,
-    HubOperation,
-    Topic,
-    list_fields,
-)
+from hub.cli.screen import CommandGroup, WholeNumber, command, command_group, say
+from hub.operations.operation import AskedField, CommandWords, HubOperation, Topic, list_fields
 
 
 def project_topic(topic: Topic) -> CommandGroup:

@@ -15,14 +15,7 @@ from hub.config.identities import OwnIdentities
 from hub.config.table import ConfigTable
 from hub.config.trusting import is_authority
 from hub.config.urls import PLAIN_SCHEMES, check_url
-from hub.config.values import (
-    Broker,
-    ConsoleSettings,
-    Listen,
-    PortalSettings,
-    ReplaySettings,
-    UnitSettings,
-)
+from hub.config.values import Broker, ConsoleSettings, Listen, PortalSettings, ReplaySettings, UnitSettings
 from hub.domain.errors import Mistake
 from hub.domain.sanitize import show_value
 from hub.language.phrases import phrase

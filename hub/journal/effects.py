@@ -8,14 +8,7 @@ from typing import Any
 import attrs
 
 from hub.domain.local_time import find_local_day
-from hub.domain.model import (
-    Event,
-    Fact,
-    Packet,
-    PacketSignature,
-    Problem,
-    Record,
-)
+from hub.domain.model import Event, Fact, Packet, PacketSignature, Problem, Record
 from hub.edxml import changes
 from hub.formats.spool import Octets
 from hub.journal.duties import DutyKind, DutySlice

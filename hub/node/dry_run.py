@@ -18,16 +18,7 @@ from hub.delivery.partner_adapters import make_terms
 from hub.domain.errors import Mistake, Rejected
 from hub.domain.ids import make_id
 from hub.domain.local_time import find_local_day
-from hub.domain.model import (
-    DOCUMENTS,
-    HUB,
-    Consignment,
-    Message,
-    MessageState,
-    PacketProfile,
-    Receive,
-    RevocationRule,
-)
+from hub.domain.model import DOCUMENTS, HUB, Consignment, Message, MessageState, PacketProfile, Receive, RevocationRule
 from hub.edxml import packet, rules
 from hub.edxml.sample import make_sample_packet
 from hub.formats import safe_xml

@@ -11,14 +11,7 @@ import attrs
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.language.phrases import Phrase, phrase, verbatim
 from hub.partner.mapping_table import QUOTED_TEXT, MappingTable
-from hub.partner.mapping_values import (
-    AnswerPath,
-    Step,
-    Value,
-    read_answer_path,
-    read_path,
-    read_value,
-)
+from hub.partner.mapping_values import AnswerPath, Step, Value, read_answer_path, read_path, read_value
 from hub.partner.soap_mapping import (
     AnswerCondition,
     ClientCredentials,

@@ -9,9 +9,7 @@ import attrs
 from hub.domain.errors import Mistake
 from hub.domain.sanitize import show_value
 from hub.language.phrases import Phrase, phrase
-from hub.partner.mapping_values import (
-    Unwritten,
-)
+from hub.partner.mapping_values import Unwritten
 
 T = TypeVar("T")
 QUOTED_TEXT = phrase("text in quotes")

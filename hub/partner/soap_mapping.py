@@ -13,11 +13,7 @@ from typing import TypeVar
 
 import attrs
 
-from hub.partner.mapping_values import (
-    AnswerPath,
-    Step,
-    Value,
-)
+from hub.partner.mapping_values import AnswerPath, Step, Value
 
 T = TypeVar("T")
 

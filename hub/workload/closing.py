@@ -28,9 +28,7 @@ from hub.journal.fact_reading import fact_rows, fact_search
 from hub.report.counting import closed, posting
 from hub.report.counting.closed import ClosedRow, have_same_rules
 from hub.report.counting.division import write_division
-from hub.report.counting.marks import (
-    LateMessages,
-)
+from hub.report.counting.marks import LateMessages
 from hub.report.counting.posting import ClosedMonths
 from hub.report.form.book import Book
 from hub.report.form.form import Form

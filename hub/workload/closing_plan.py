@@ -11,10 +11,7 @@ from hub.journal import duties
 from hub.journal.fact_reading import fact_rows
 from hub.report.counting import posting
 from hub.report.counting.dates import find_day_begin
-from hub.report.counting.marks import (
-    Silence,
-    refuse_unreadable,
-)
+from hub.report.counting.marks import Silence, refuse_unreadable
 from hub.report.counting.posting import ClosedMonths
 from hub.report.form.book import Book
 from hub.report.form.form import Form, FormMissing, LatePolicy, choose_form

@@ -34,11 +34,7 @@ from hub.store.transactions import Transaction
 from hub.workload import attestations
 from hub.workload.attestations import Raw, StoredRows
 from hub.workload.closing import CarriedKeys, MonthFactReader, store_carried_keys, store_closed_rows, write_closing_json
-from hub.workload.closing_plan import (
-    Closing,
-    list_closed_months,
-    read_closings,
-)
+from hub.workload.closing_plan import Closing, list_closed_months, read_closings
 
 #: Rows are read in their newest revision.
 NEWEST: Mapping[tuple[str, str, str], int] = MappingProxyType({})

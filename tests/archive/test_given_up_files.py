@@ -20,16 +20,7 @@ from hub.keeping.retention.parts import PartState
 from hub.store import transactions
 from hub.store.tables import event
 from tests import homes
-from tests.archive.test_retention_run import (
-    THEN,
-    Killed,
-    announced,
-    check_repetition,
-    make_run,
-    now_,
-    prepared,
-    whole,
-)
+from tests.archive.test_retention_run import THEN, Killed, announced, check_repetition, make_run, now_, prepared, whole
 
 
 def interrupted(engine, folder, writes):

@@ -24,12 +24,7 @@ from hub.formats import safe_xml, xsd_mistakes, xsd_schemas
 from hub.formats.models.schema_loading import load_schema_model
 from hub.formats.models.xsd_components import derive_model
 from hub.formats.models.xsd_files import gather_schema_files, gather_schema_folder
-from hub.formats.models.xsd_model import (
-    ModelElement,
-    ModelGroup,
-    ModelValue,
-    SchemaModel,
-)
+from hub.formats.models.xsd_model import ModelElement, ModelGroup, ModelValue, SchemaModel
 from hub.soap import wsdl
 from hub.soap.sample_calls import SampleWriter
 from hub.soap.wsdl import Contract

@@ -20,12 +20,7 @@ import pytest
 
 from hub.cli.documents_client import SubmissionRefused
 from hub.domain.alert_severity import AlertSeverity
-from hub.domain.measures import (
-    COMMITS_FAILED,
-    LEASES,
-    UNREACHED,
-    Measures,
-)
+from hub.domain.measures import COMMITS_FAILED, LEASES, UNREACHED, Measures
 from hub.monitoring import metrics
 from hub.node import admin
 from hub.runtime import exposition

@@ -20,17 +20,7 @@ from hub.runtime.trust_sweep import PARTING
 from hub.web import connection_limits
 from hub.web.answers import ConsoleResponse
 from hub.web.chunked_body import ChunkedDecoder, Misframed
-from hub.web.connection_limits import (
-    GRACE,
-    GREETING,
-    HEADERS,
-    LINGER,
-    LONGEST,
-    PAGES,
-    READING,
-    SLOWEST,
-    Connections,
-)
+from hub.web.connection_limits import GRACE, GREETING, HEADERS, LINGER, LONGEST, PAGES, READING, SLOWEST, Connections
 from hub.web.public_pages import Public
 from hub.web.soap_listener import DISCARDED, BoundedSite
 

@@ -6,16 +6,8 @@ from typing import Any
 import click
 
 from hub.cli.projection import project_commands
-from hub.cli.screen import (
-    EXISTING_FILE,
-    command,
-    command_group,
-    say,
-    t,
-)
-from hub.operations.accounts.account_operations import (
-    TOPIC,
-)
+from hub.cli.screen import EXISTING_FILE, command, command_group, say, t
+from hub.operations.accounts.account_operations import TOPIC
 from hub.operations.accounts.permissions import Role
 
 _password_file = click.option(

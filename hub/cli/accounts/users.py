@@ -14,14 +14,7 @@ from cryptography import x509
 from hub.cli import person
 from hub.cli.carrying import carry_out, stop_refused
 from hub.cli.journal import open_journal, read_journal_config, read_view_config
-from hub.cli.screen import (
-    NOT_FOUND,
-    CommandStop,
-    Screen,
-    say,
-    say_count,
-    t,
-)
+from hub.cli.screen import NOT_FOUND, CommandStop, Screen, say, say_count, t
 from hub.cli.words import say_filter_word
 from hub.config import Config, files
 from hub.domain.errors import Rejected
@@ -35,14 +28,7 @@ from hub.operations.accounts import (
     sessions,
 )
 from hub.operations.accounts import users as people
-from hub.operations.accounts.account_operations import (
-    CHANGE,
-    SET_CODES,
-    TOPIC,
-    Account,
-    AccountChange,
-    AccountCodes,
-)
+from hub.operations.accounts.account_operations import CHANGE, SET_CODES, TOPIC, Account, AccountChange, AccountCodes
 from hub.operations.accounts.permissions import Role
 from hub.operations.accounts.provider_accounts import ProviderPerson
 from hub.operations.accounts.users import NameUnfit, User, normalise_user_name

@@ -4,13 +4,7 @@ from pathlib import Path
 
 import click
 
-from hub.cli.screen import (
-    EXISTING_FILE,
-    WholeNumber,
-    command,
-    command_group,
-    t,
-)
+from hub.cli.screen import EXISTING_FILE, WholeNumber, command, command_group, t
 
 _archive_name = click.argument("archive", metavar="ARCHIVE")
 

@@ -20,16 +20,7 @@ from hub.audit.seals import AuditTrust
 from hub.cli.audit.archive import stop_without_archive
 from hub.cli.journal import open_journal, read_journal_config
 from hub.cli.report.declared import read_report_sources
-from hub.cli.screen import (
-    FAILED,
-    UNAVAILABLE,
-    CommandStop,
-    Screen,
-    exit_command,
-    progress_bar,
-    say,
-    t,
-)
+from hub.cli.screen import FAILED, UNAVAILABLE, CommandStop, Screen, exit_command, progress_bar, say, t
 from hub.config.durable_files import hold_workplace
 from hub.domain.errors import Unready
 from hub.domain.sanitize import replace_controls

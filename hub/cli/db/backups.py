@@ -11,11 +11,7 @@ import click
 from cryptography import x509
 from sqlalchemy.exc import DBAPIError
 
-from hub.cli.db.restored import (
-    claim_era,
-    require_no_other_hub,
-    tell_era,
-)
+from hub.cli.db.restored import claim_era, require_no_other_hub, tell_era
 from hub.cli.journal import hold_data_folder, open_journal, read_journal_config, read_view_config
 from hub.cli.person import name_person
 from hub.cli.screen import (

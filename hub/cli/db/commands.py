@@ -4,12 +4,7 @@ from pathlib import Path
 
 import click
 
-from hub.cli.screen import (
-    EXISTING_FILE,
-    command,
-    command_group,
-    t,
-)
+from hub.cli.screen import EXISTING_FILE, command, command_group, t
 from hub.language.phrases import phrase
 
 backup = command(

@@ -17,15 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from sqlalchemy.exc import DBAPIError
 
 from hub.cli.journal import hold_data_folder, read_journal_config
-from hub.cli.screen import (
-    CONFIGURATION,
-    UNAVAILABLE,
-    CommandStop,
-    Screen,
-    say,
-    say_count,
-    t,
-)
+from hub.cli.screen import CONFIGURATION, UNAVAILABLE, CommandStop, Screen, say, say_count, t
 from hub.config import Config, database
 from hub.config.writing import quote_toml
 from hub.domain.errors import ConfigurationFault, Mistake

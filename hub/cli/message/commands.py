@@ -4,13 +4,7 @@ from pathlib import Path
 
 import click
 
-from hub.cli.screen import (
-    EXISTING_FILE,
-    LocalTime,
-    WholeNumber,
-    command,
-    t,
-)
+from hub.cli.screen import EXISTING_FILE, LocalTime, WholeNumber, command, t
 
 compare = command(
     "compare",

@@ -15,16 +15,7 @@ from lxml import etree
 
 from hub.cli.journal import open_journal, read_journal_config
 from hub.cli.message.messages import build_message_filter
-from hub.cli.screen import (
-    CommandStop,
-    Screen,
-    exit_command,
-    progress_bar,
-    read_language,
-    say,
-    say_count,
-    t,
-)
+from hub.cli.screen import CommandStop, Screen, exit_command, progress_bar, read_language, say, say_count, t
 from hub.cli.words import say_word
 from hub.config import read_config
 from hub.domain.errors import ConfigurationFault

@@ -7,18 +7,7 @@ import click
 
 from hub.cli import person
 from hub.cli.journal import open_journal, read_journal_config, read_view_config
-from hub.cli.screen import (
-    FAILED,
-    NOT_FOUND,
-    UNAVAILABLE,
-    USAGE,
-    CommandStop,
-    Screen,
-    exit_command,
-    say,
-    say_count,
-    t,
-)
+from hub.cli.screen import FAILED, NOT_FOUND, UNAVAILABLE, USAGE, CommandStop, Screen, exit_command, say, say_count, t
 from hub.cli.words import say_value, say_word
 from hub.keeping import alert_notices, hub_alerts
 from hub.keeping.alert_notices import NoticeStanding, NoticeState

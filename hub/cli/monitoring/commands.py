@@ -4,13 +4,7 @@ from pathlib import Path
 
 import click
 
-from hub.cli.screen import (
-    LocalTime,
-    WholeNumber,
-    command,
-    command_group,
-    t,
-)
+from hub.cli.screen import LocalTime, WholeNumber, command, command_group, t
 from hub.language.phrases import phrase
 
 list_hub_alerts = command(

@@ -4,14 +4,7 @@ from datetime import UTC, datetime
 
 from hub.cli.journal import open_journal, read_view_config
 from hub.cli.monitoring.commands import FAILURE_NAMES
-from hub.cli.screen import (
-    NOT_FOUND,
-    CommandStop,
-    Screen,
-    say,
-    say_count,
-    t,
-)
+from hub.cli.screen import NOT_FOUND, CommandStop, Screen, say, say_count, t
 from hub.cli.words import say_refusal
 from hub.config import Config
 from hub.domain.failure_causes import NOBODY

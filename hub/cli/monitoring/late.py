@@ -9,15 +9,7 @@ import sqlalchemy as sa
 
 from hub.cli.journal import open_journal, read_view_config
 from hub.cli.monitoring.commands import LATE_STATES
-from hub.cli.screen import (
-    NOT_FOUND,
-    CommandStop,
-    Screen,
-    read_language,
-    say,
-    say_count,
-    t,
-)
+from hub.cli.screen import NOT_FOUND, CommandStop, Screen, read_language, say, say_count, t
 from hub.journal.sequels.open_work import following
 from hub.monitoring import late_work
 from hub.monitoring.late_work import LateView, UnitLateness

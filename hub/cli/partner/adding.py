@@ -15,12 +15,7 @@ from hub.cli.journal import open_journal
 from hub.cli.partner.partners import say_granted
 from hub.cli.partner.writing import tell_warnings
 from hub.cli.partner.wsdl_partner import WsdlOptions, add_partner_by_wsdl
-from hub.cli.screen import (
-    CommandStop,
-    Screen,
-    colour_difference,
-    t,
-)
+from hub.cli.screen import CommandStop, Screen, colour_difference, t
 from hub.config import ANY, Partner, editing, files, read_config, read_partner_change
 from hub.config.editing import Value
 from hub.config.writing import write_partner_toml

@@ -19,18 +19,7 @@ from lxml import etree
 import adapters
 from hub.cli.journal import open_journal
 from hub.cli.partner.conversation import hold_conversation
-from hub.cli.screen import (
-    FAILED,
-    NOT_FOUND,
-    UNAVAILABLE,
-    USAGE,
-    CommandStop,
-    Screen,
-    exit_command,
-    say,
-    say_count,
-    t,
-)
+from hub.cli.screen import FAILED, NOT_FOUND, UNAVAILABLE, USAGE, CommandStop, Screen, exit_command, say, say_count, t
 from hub.config import Config, read_config
 from hub.config.revocation_cache import load_revocation_answers, set_revocation_answers
 from hub.delivery.partner_adapters import make_terms

@@ -5,13 +5,7 @@ from pathlib import Path
 
 import click
 
-from hub.cli.screen import (
-    EXISTING_FILE,
-    WholeNumber,
-    command,
-    command_group,
-    t,
-)
+from hub.cli.screen import EXISTING_FILE, WholeNumber, command, command_group, t
 from hub.language.phrases import phrase
 
 #: Add the options of every command that changes a partner.

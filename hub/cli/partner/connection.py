@@ -6,16 +6,7 @@ from datetime import UTC, datetime
 import click
 
 from hub.cli.journal import open_journal, read_journal_config
-from hub.cli.screen import (
-    FAILED,
-    NOT_FOUND,
-    UNAVAILABLE,
-    CommandStop,
-    Screen,
-    exit_command,
-    say,
-    t,
-)
+from hub.cli.screen import FAILED, NOT_FOUND, UNAVAILABLE, CommandStop, Screen, exit_command, say, t
 from hub.config.revocation_cache import load_revocation_answers, set_revocation_answers
 from hub.monitoring.connection_steps import (
     DIRECTION_NAMES,

@@ -6,11 +6,7 @@ import click
 
 from hub.cli.journal import open_journal, read_journal_config, read_view_config, require_partner
 from hub.cli.partner.partners import say_granted
-from hub.cli.screen import (
-    Screen,
-    colour_difference,
-    t,
-)
+from hub.cli.screen import Screen, colour_difference, t
 from hub.config import editing
 from hub.domain.local_time import HANOI
 from hub.domain.model import DOCUMENTS, Receive

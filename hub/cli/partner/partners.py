@@ -4,13 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hub.cli.journal import open_journal, read_view_config
-from hub.cli.screen import (
-    PARTLY,
-    CommandStop,
-    Screen,
-    exit_command,
-    t,
-)
+from hub.cli.screen import PARTLY, CommandStop, Screen, exit_command, t
 from hub.cli.words import say_filter_word, say_value, say_word
 from hub.config import Config, Partner
 from hub.domain.errors import ConfigurationFault

@@ -8,17 +8,7 @@ import click
 
 from hub.cli.journal import open_journal, read_journal_config
 from hub.cli.partner.writing import say_mistake, tell_or_reload, write_and_record
-from hub.cli.screen import (
-    FAILED,
-    NOT_FOUND,
-    CommandStop,
-    Screen,
-    colour_difference,
-    exit_command,
-    say,
-    say_count,
-    t,
-)
+from hub.cli.screen import FAILED, NOT_FOUND, CommandStop, Screen, colour_difference, exit_command, say, say_count, t
 from hub.cli.words import say_word
 from hub.config import ANY
 from hub.config.partners.partner_edit import CertificateNotFound

@@ -34,16 +34,7 @@ from hub.cli.partner.simulated_calls import (
     write_simulated_call,
     write_simulation_summary,
 )
-from hub.cli.screen import (
-    NOT_FOUND,
-    UNAVAILABLE,
-    CommandStop,
-    Screen,
-    exit_command,
-    make_file_stop,
-    say,
-    t,
-)
+from hub.cli.screen import NOT_FOUND, UNAVAILABLE, CommandStop, Screen, exit_command, make_file_stop, say, t
 from hub.cli.send import find_documents_url
 from hub.config import ANY, Config, Listen, Partner, is_partner_code
 from hub.config.writing import write_partner_toml

@@ -4,15 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from hub.cli.screen import (
-    FAILED,
-    OK,
-    PARTLY,
-    UNAVAILABLE,
-    say,
-    say_count,
-    t,
-)
+from hub.cli.screen import FAILED, OK, PARTLY, UNAVAILABLE, say, say_count, t
 from hub.domain.local_time import HANOI
 from hub.domain.model import Problem
 from hub.simulator.partner_site import SimulatedCall, SimulatedPartner

@@ -4,14 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from hub.cli.journal import read_view_config
-from hub.cli.screen import (
-    CONFIGURATION,
-    Screen,
-    colour_difference,
-    exit_command,
-    say,
-    t,
-)
+from hub.cli.screen import CONFIGURATION, Screen, colour_difference, exit_command, say, t
 from hub.cli.words import say_word
 from hub.config import files, revocation_cache
 from hub.config.editing import replace_file

@@ -5,11 +5,7 @@ from pathlib import Path
 import click
 
 from hub.cli.report.arguments import PERIODS, REPORT_ARGUMENTS, every_form_option, form_option
-from hub.cli.screen import (
-    EXISTING_FILE,
-    command,
-    t,
-)
+from hub.cli.screen import EXISTING_FILE, command, t
 
 ROUND_STEPS = ("running", "month-open", "ready", "closed", "drafted", "signed", "submitted", "accepted", "returned")
 

@@ -15,16 +15,7 @@ import click
 
 from hub.cli.journal import open_journal, read_view_config
 from hub.cli.report.declared import read_report_sources
-from hub.cli.screen import (
-    FAILED,
-    NOT_FOUND,
-    UNAVAILABLE,
-    CommandStop,
-    Screen,
-    exit_command,
-    say,
-    t,
-)
+from hub.cli.screen import FAILED, NOT_FOUND, UNAVAILABLE, CommandStop, Screen, exit_command, say, t
 from hub.cli.words import say_word
 from hub.config import Config, read_config, revocation_cache
 from hub.config.officials import SignaturePlace

@@ -7,16 +7,7 @@ from pathlib import Path
 
 import click
 
-from hub.cli.screen import (
-    FAILED,
-    NOT_FOUND,
-    CommandStop,
-    Screen,
-    exit_command,
-    read_language,
-    say,
-    t,
-)
+from hub.cli.screen import FAILED, NOT_FOUND, CommandStop, Screen, exit_command, read_language, say, t
 from hub.config import read_config
 from hub.domain.errors import Rejected
 from hub.report.form import book

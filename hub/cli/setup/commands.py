@@ -6,13 +6,7 @@ from pathlib import Path
 import click
 
 from hub.cli.partner.commands import WRITING_OPTIONS
-from hub.cli.screen import (
-    EXISTING_FILE,
-    WholeNumber,
-    command,
-    command_group,
-    t,
-)
+from hub.cli.screen import EXISTING_FILE, WholeNumber, command, command_group, t
 
 TRUST_OPTIONS = (
     click.option(

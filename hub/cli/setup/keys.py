@@ -13,16 +13,7 @@ from cryptography import x509
 from hub.cli.journal import open_journal, read_journal_config
 from hub.cli.monitoring.status import ROTATION_STEPS
 from hub.cli.partner.writing import WritingOptions, tell_or_reload, write_and_record
-from hub.cli.screen import (
-    CONFIGURATION,
-    FAILED,
-    PARTLY,
-    CommandStop,
-    Screen,
-    exit_command,
-    say,
-    t,
-)
+from hub.cli.screen import CONFIGURATION, FAILED, PARTLY, CommandStop, Screen, exit_command, say, t
 from hub.config import Config, read_config
 from hub.config.editing import undo_edits
 from hub.config.revocation_cache import load_revocation_answers, set_revocation_answers

@@ -16,16 +16,7 @@ import click
 from hub.cli.accounts.users import choose_password, show_password
 from hub.cli.carrying import stop_refused
 from hub.cli.person import name_person
-from hub.cli.screen import (
-    CONFIGURATION,
-    EXISTING_FILE,
-    CommandStop,
-    Screen,
-    exit_command,
-    make_file_stop,
-    say,
-    t,
-)
+from hub.cli.screen import CONFIGURATION, EXISTING_FILE, CommandStop, Screen, exit_command, make_file_stop, say, t
 from hub.config import files
 from hub.config.hub_tables import PROVINCE
 from hub.domain.errors import ConfigurationFault, Mistake

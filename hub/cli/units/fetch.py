@@ -10,15 +10,7 @@ import attrs
 
 from hub.cli.journal import read_journal_config, require_partner
 from hub.cli.partner.conversation import hold_conversation
-from hub.cli.screen import (
-    FAILED,
-    UNAVAILABLE,
-    USAGE,
-    CommandStop,
-    Screen,
-    say_count,
-    t,
-)
+from hub.cli.screen import FAILED, UNAVAILABLE, USAGE, CommandStop, Screen, say_count, t
 from hub.cli.units.plan import write_unit_list
 from hub.config import Config
 from hub.delivery.partner_adapters import make_adapters

@@ -13,17 +13,7 @@ import sqlalchemy as sa
 
 from hub.cli.journal import open_journal, read_journal_config
 from hub.cli.person import name_person
-from hub.cli.screen import (
-    FAILED,
-    NOT_FOUND,
-    USAGE,
-    CommandStop,
-    Screen,
-    exit_command,
-    say,
-    say_count,
-    t,
-)
+from hub.cli.screen import FAILED, NOT_FOUND, USAGE, CommandStop, Screen, exit_command, say, say_count, t
 from hub.config import Config
 from hub.domain.errors import Rejected
 from hub.domain.local_time import find_local_day

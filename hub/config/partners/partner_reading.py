@@ -16,10 +16,7 @@ from hub.config import reports as reporting
 from hub.config.partners.partner_files import PartnerFileReader
 from hub.config.table import ConfigTable, read_toml_file
 from hub.config.urls import check_url, find_url_directory
-from hub.config.values import (
-    ANY,
-    Partner,
-)
+from hub.config.values import ANY, Partner
 from hub.domain.errors import Mistake
 from hub.domain.model import HUB, Receive
 from hub.domain.sanitize import show_value

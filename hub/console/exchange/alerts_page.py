@@ -13,12 +13,7 @@ from hub.domain.fair_queue import CONSOLE
 from hub.keeping.hub_alerts import HubAlertKey
 from hub.operations.accounts.permissions import Permission
 from hub.operations.turns import ReadingTurns
-from hub.operations.watching.visible_alerts import (
-    NOTE,
-    acknowledge_visible_alerts,
-    clean_note,
-    read_visible_alerts,
-)
+from hub.operations.watching.visible_alerts import NOTE, acknowledge_visible_alerts, clean_note, read_visible_alerts
 from hub.store.batch_commit import Journal
 
 

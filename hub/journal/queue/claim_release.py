@@ -7,12 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from hub.domain.lifecycle import (
-    AttemptVerdict,
-    DeliveryEvent,
-    judge_interruption,
-    move_delivery,
-)
+from hub.domain.lifecycle import AttemptVerdict, DeliveryEvent, judge_interruption, move_delivery
 from hub.domain.model import DeliveryState, Event
 from hub.journal import events, nodes
 from hub.journal.queue import lanes

@@ -14,13 +14,7 @@ import attrs
 import sqlalchemy as sa
 
 from hub.domain.ids import make_id
-from hub.domain.lifecycle import (
-    URGENCIES,
-    AttemptVerdict,
-    DeliveryEvent,
-    choose_queue_position,
-    move_delivery,
-)
+from hub.domain.lifecycle import URGENCIES, AttemptVerdict, DeliveryEvent, choose_queue_position, move_delivery
 from hub.domain.model import HUB, DeliveryState, Event
 from hub.journal import events
 from hub.journal.queue import exchanges, lanes, outstanding_effects, partner_state

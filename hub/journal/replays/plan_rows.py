@@ -12,11 +12,7 @@ import sqlalchemy as sa
 from hub.domain.model import Delivery, DeliveryState, Message
 from hub.journal.queue.deliveries import read_delivery_row
 from hub.journal.replays.replay import PAGE, ReplayChoice
-from hub.journal.replays.replay_rules import (
-    ACTIVE,
-    ItemState,
-    PlanState,
-)
+from hub.journal.replays.replay_rules import ACTIVE, ItemState, PlanState
 from hub.journal.searching import message_reading
 from hub.partner.rate_limit import Rate
 from hub.store.hot_statements import HotStatement

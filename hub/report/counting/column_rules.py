@@ -12,15 +12,7 @@ from hub.domain.model import Fact
 from hub.report.counting import dates
 from hub.report.counting.dates import find_fact_time, make_fact_sort_key
 from hub.report.counting.posting import ClosedMonths
-from hub.report.form.column import (
-    ATTRIBUTES,
-    RECEIVED,
-    RECEIVED_BY,
-    Column,
-    ColumnKind,
-    Condition,
-    Timing,
-)
+from hub.report.form.column import ATTRIBUTES, RECEIVED, RECEIVED_BY, Column, ColumnKind, Condition, Timing
 from hub.report.form.form import Clock, Form
 from hub.report.form.period import Period
 

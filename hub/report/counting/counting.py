@@ -58,13 +58,7 @@ from hub.report.counting.division import Division, Values
 from hub.report.counting.happenings import list_happened_facts
 from hub.report.counting.marks import NO_MARKS, ClosingMarks
 from hub.report.counting.posting import OPEN, ClosedMonths, make_poster
-from hub.report.form.column import (
-    RECEIVED,
-    TAKEN_OVER,
-    Column,
-    ColumnKind,
-    Wording,
-)
+from hub.report.form.column import RECEIVED, TAKEN_OVER, Column, ColumnKind, Wording
 from hub.report.form.form import UNIT, Form
 from hub.report.form.period import Period
 from hub.report.form.workdays import Due

@@ -16,12 +16,7 @@ from hub.report.form.column import Column, ColumnKind, EmptyRatio
 from hub.report.form.expression import SPREADSHEET, list_divisors, parse_formula, write_formula
 from hub.report.form.form import Form
 from hub.report.output.body import LineMark, Printed
-from hub.report.words import (
-    NONE,
-    name_row_unit,
-    write_moment,
-    write_value,
-)
+from hub.report.words import NONE, name_row_unit, write_moment, write_value
 from hub.report.workbooks.sheetwriter import FACE, SheetWriter
 from hub.report.workbooks.streamed_sheet import StreamedSheet
 
