@@ -7,7 +7,6 @@ Each function returns what the next functions need, and its services in start or
 
 import random
 import socket
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -67,6 +66,7 @@ from hub.node.heartbeat import Heartbeat
 from hub.node.partner_manager import run_in_reactor_pool
 from hub.node.revocation_fetch import RevocationFetcher, make_network_fetch
 from hub.node.soap_port import IntakeParts, build_intake, watch_disks
+from hub.node.surroundings import REAL, Surroundings
 from hub.report.form import book
 from hub.report.output.reminder import ReturnedReports
 from hub.runtime.garbage import MemoryReturn
@@ -105,6 +105,7 @@ class NodeFrame:
     tracer: Tracer = NO_TRACER
     sightings: Sightings = attrs.field(factory=Sightings)  #: what this node sees of partners' keys, likewise
     budget: WriterBudget = attrs.field(factory=WriterBudget)  #: what each partner uses of this node's writer
+    surroundings: Surroundings = REAL  #: its threads, and clocks of what they use
 
     @property
     def alone(self) -> bool:
@@ -160,7 +161,7 @@ def build_database(frame: NodeFrame) -> DatabaseParts:
     """Open the journal and build the services that depend on nothing else."""
     live, reactor, config = frame.live, frame.reactor, frame.live.config
     engine = _open_journal(frame, node=frame.node)
-    scheduler = WorkScheduler(reactor)
+    scheduler = WorkScheduler(reactor, used=frame.surroundings.used, make_pool=frame.surroundings.make_pool)
     gathers: list[Callable[[], bool]] = [lambda: scheduler.busy]
     witness = Witness(config.witness_folder)
     first = ReceiptsFirst(witness, frame.now, frame.alone) if config.witness_first else None
@@ -204,7 +205,7 @@ def _make_heartbeat(frame: NodeFrame, journal: Database) -> Heartbeat:
     return Heartbeat(
         journal=journal,
         clock=frame.reactor,
-        steady=time.monotonic,
+        steady=frame.surroundings.steady,
         now=frame.now,
         node=_describe_own_node(frame),
         alone=frame.alone,
@@ -224,10 +225,12 @@ def _make_database(
         None if frame.alone else _open_journal(frame, pooled=False),
         ReportPool(frame.reactor, settings),
         more=lambda: any(each() for each in gathers),
+        steady=frame.surroundings.steady,
         measures=frame.measures,
         budget=frame.budget,
         find_damage=integrity.find_damage_until,
         witness=first,
+        make_pool=frame.surroundings.make_pool,
     )
 
 

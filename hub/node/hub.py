@@ -35,6 +35,7 @@ from hub.node import builders, check
 from hub.node.builders import NodeFrame
 from hub.node.port_builder import build_background_worker, build_ports, build_workers
 from hub.node.soap_port import check_client
+from hub.node.surroundings import REAL, Surroundings
 from hub.runtime import pidfile
 from hub.runtime.ports import DirectoryLockService, OrderedServices, bind_port
 from hub.runtime.service_manager import ManagerNotices, ManagerStart, open_passed_socket
@@ -72,6 +73,7 @@ class Hub(OrderedServices):
         known: Sequence[RevocationAnswer] = (),
         started: ManagerStart = ManagerStart(),
         language: Language = Language.VI,
+        surroundings: Surroundings = REAL,
     ) -> None:
         super().__init__()
         self._started = province.config  #: the configuration that ports, database and others were opened with
@@ -83,7 +85,15 @@ class Hub(OrderedServices):
         live = self._live = Live(self._set_up(province))
         node = pidfile.name_node(self._data, self.now())
         tracer, export = make_tracer(province.config.tracing, self.now, reactor.seconds, node)
-        frame = NodeFrame(live=live, reactor=reactor, now=self.now, node=node, wake=self._wake, tracer=tracer)
+        frame = NodeFrame(
+            live=live,
+            reactor=reactor,
+            now=self.now,
+            node=node,
+            wake=self._wake,
+            tracer=tracer,
+            surroundings=surroundings,
+        )
         self._database = builders.build_database(frame)
         workers = province.config.workers
         counts = SharedCounts.create(workers + 1, self._data) if workers > 1 else LocalCounts()

@@ -28,6 +28,9 @@ from hub.domain.turns import NeedsThread, run_in_turn
 P = ParamSpec("P")
 T = TypeVar("T")
 
+#: Makes a pool of threads: at least so many, at most so many, and the name.
+MakePool = Callable[[int, int, str], ThreadPool]
+
 #: Cost in octets below which a thread costs more than it gains (measured: 4 KB in two threads is slower than in one).
 THRESHOLD = 32 * 1024
 #: Number of worker threads: one per core that may be used.
@@ -91,7 +94,8 @@ class WorkScheduler(Service):
     _reactor: ThreadReactor
     threshold: int = THRESHOLD  #: 0 where even the cheapest work may block, such as for a key in a token
     _used: Callable[[], float] = time.thread_time  #: CPU seconds used by the reactor thread
-    _threads: ThreadPool = attrs.field(factory=lambda: ThreadPool(0, THREADS, "work"), init=False)
+    _make_pool: MakePool = ThreadPool
+    _threads: ThreadPool = attrs.field(init=False)
     _lock: Lock = attrs.field(factory=Lock, init=False)  #: protects `_threaded`, from which the threads take work
     _threaded: FairQueue[_Piece] = attrs.field(factory=FairQueue, init=False)  #: expensive work, for the threads
     _inline: FairQueue[_Piece] = attrs.field(factory=FairQueue, init=False)  #: cheap work, for the reactor's next turns
@@ -100,6 +104,9 @@ class WorkScheduler(Service):
     _began: float = attrs.field(default=0.0, init=False)  #: `_used` when this turn's first work began
     #: the result of a queued piece is being told, and its caller has asked for no further work yet
     _goes_on: bool = attrs.field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._threads = self._make_pool(0, THREADS, "work")
 
     def startService(self) -> None:
         """Start the threads."""

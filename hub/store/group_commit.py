@@ -37,6 +37,7 @@ from hub.domain.model import Detail
 from hub.domain.writer_budget import WriterBudget
 from hub.language.phrases import Phrase, phrase
 from hub.runtime.server_monitor import PATIENCE, MonitorReactor, ServerMonitor
+from hub.runtime.thread_pool import MakePool
 from hub.store import transactions
 from hub.store.batch_commit import NOT_BEGUN, ChargedStep, CommitWitness, P, Step, StepCall, StepTimes, T, commit_steps
 from hub.store.damage_watch import DamageFinder, DamageWatch
@@ -96,8 +97,9 @@ class Database(Service):
     #: SQLite's files that another process of the node has open; None: those that this one opens
     _inodes: JournalInodes | None = None
     _witness: CommitWitness | None = None  #: hears of each commit before its callers; None: nobody does
-    _readers: ThreadPool = attrs.field(factory=lambda: ThreadPool(0, 4, "journal-read"), init=False)
-    _writer: ThreadPool = attrs.field(factory=lambda: ThreadPool(1, 1, "journal-write"), init=False)
+    _make_pool: MakePool = ThreadPool
+    _readers: ThreadPool = attrs.field(init=False)
+    _writer: ThreadPool = attrs.field(init=False)
     _waiting: list[_Waiting] = attrs.field(factory=list, init=False)  #: steps of the hub itself, in order
     _open: set[Deferred[object]] = attrs.field(factory=set, init=False)  #: callers that wait for a result
     #: timers of operations that take long
@@ -133,6 +135,7 @@ class Database(Service):
     _monitor: ServerMonitor | None = attrs.field(default=None, init=False)  #: monitors the server; None on SQLite
 
     def __attrs_post_init__(self) -> None:
+        self._readers, self._writer = self._make_pool(0, 4, "journal-read"), self._make_pool(1, 1, "journal-write")
         if self._asked is not None:
             for engine in (self._engine, self._asked):
                 event.listen(engine, "connect", self._connected)
