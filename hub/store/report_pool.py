@@ -148,7 +148,12 @@ class ReportPool(Service):
             self._served = {owner: turn for owner, turn in self._served.items() if owner in known} | {
                 job.reader.name: self._turn
             }
-            worker = self._find_worker(background=job.reader.background)
+            try:
+                worker = self._find_worker(background=job.reader.background)
+            except OSError as error:  # no process, no descriptor or no memory is left
+                log.warning("report-process-not-started", owner=job.reader.name, error=str(error))
+                job.done.errback(Unready("hub-busy", phrase("the report process cannot be started")))
+                continue
             if job.reader.longest is not None:
                 job.until = self._reactor.seconds() + job.reader.longest
             worker.begin(job)
@@ -167,8 +172,8 @@ class ReportPool(Service):
 
     def _new_worker(self, *, background: bool) -> "_Worker":
         worker = _Worker(self._reactor, self._settings, self._ended, background=background)
-        self._workers.append(worker)
         worker.spawn()
+        self._workers.append(worker)
         return worker
 
     def _ended(self, worker: "_Worker", *, gone: bool) -> None:

@@ -1,5 +1,6 @@
 """Who may have how many reports read, in which order, and when one is given up: the pool over processes that a test plays."""
 
+import errno
 import pickle
 from collections.abc import Callable
 from typing import Any
@@ -50,8 +51,11 @@ class Reactor(Clock):
     def __init__(self) -> None:
         super().__init__()
         self.processes: list[Process] = []
+        self.is_short = False  #: the machine has no room for another process
 
     def spawnProcess(self, protocol: Any, _program: str, words: list[str], **_: Any) -> None:
+        if self.is_short:
+            raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
         self.processes.append(Process(protocol, words[-1]))
 
 
@@ -173,6 +177,17 @@ def test_a_process_that_breaks_takes_its_report_alone_with_it(town):
     assert town.told["a1"].value.problem.code == "hub-busy"
     town.ask("a", "a2")
     assert town.running == ["b1", "a2"]
+
+
+def test_where_no_process_can_be_started_the_caller_hears_so_and_the_next_report_has_one(town):
+    town.reactor.is_short = True
+    town.ask("a", "a1")
+    assert town.told["a1"].check(Unready)
+    assert town.told["a1"].value.problem.code == "hub-busy"
+    town.reactor.is_short = False
+    town.ask("a", "a2")
+    town.answer("a2")
+    assert town.told["a2"] == "a2"
 
 
 def test_a_process_that_grew_too_large_or_has_nothing_to_do_is_ended(town):
