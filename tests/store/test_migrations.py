@@ -111,6 +111,17 @@ def test_an_upgrade_of_what_is_up_to_date_changes_nothing(engine) -> None:
     assert read_rows(engine) == before
 
 
+def test_the_indexes_of_a_table_are_made_in_the_order_of_their_names(tmp_path) -> None:
+    """SQLite chooses between equal indexes by the order of their making: two hubs shall plan alike."""
+    databases.sqlite(tmp_path / "new.db")
+    with closing(sqlite3.connect(tmp_path / "new.db")) as here:
+        made = "SELECT tbl_name, name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL ORDER BY rowid"
+        found = here.execute(made).fetchall()
+    tables = {table: [name for each, name in found if each == table] for table, _ in found}
+    assert len(tables) > 10
+    assert all(names == sorted(names) for names in tables.values())
+
+
 def test_a_new_journal_counts_as_one_to_which_every_migration_was_applied(engine) -> None:
     known = schema_version.list_migration_steps()
     with transactions.read_transaction(engine) as tx:

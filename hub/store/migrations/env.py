@@ -4,6 +4,7 @@ Works on the connection of hub.store.transactions. A new journal counts as one t
 """
 
 from alembic import context
+from sqlalchemy.util import OrderedSet
 
 from hub.store.schema_version import note_migration, note_new_journal
 from hub.store.tables import metadata
@@ -14,6 +15,9 @@ context.configure(connection=connection, target_metadata=metadata, on_version_ap
 journal = context.get_context()
 with context.begin_transaction():
     if journal.get_current_revision() is None:
+        for table in metadata.tables.values():
+            # a set, in another order in each process: SQLite chooses between equal indexes by the order of their making
+            table.indexes = OrderedSet(sorted(table.indexes, key=lambda index: str(index.name)))
         metadata.create_all(connection, checkfirst=False)
         create_waiting_triggers(connection)
         journal.stamp(context.script, "head")
