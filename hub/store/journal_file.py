@@ -9,7 +9,7 @@ get their inodes. Contains no table.
 import errno
 import os
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Lock
 
@@ -54,10 +54,10 @@ class JournalFile:
     inodes: JournalInodes | None = None
     #: what shows that the path leads to another file, once it was seen: it never passes
     moved: Unready | None = attrs.field(default=None, init=False)
-    _log: Path = attrs.field(default=Path(), init=False)  #: SQLite names it by the path without symbolic links
+    _log: Path = attrs.field(default=Path(), init=False)  #: the write-ahead log of what is open
     _kept: sa.Connection | None = attrs.field(default=None, init=False)
     #: descriptor for `read_whole`. To close one ends every lock that this process has on the file (fcntl(2)), so it
-    #: stays open as long as the connections.
+    #: stays open as long as the connections. A file that SQLite took for damaged at the start has none yet.
     _raw: int = attrs.field(default=-1, init=False)
     _opening: Lock = attrs.field(factory=Lock, init=False)
 
@@ -87,19 +87,29 @@ class JournalFile:
                 kept.detach()
                 kept.exec_driver_sql("SELECT 1 FROM sqlite_schema LIMIT 1").all()  # opens the write-ahead log
                 kept.rollback()
-                self._log = Path(f"{os.path.realpath(self.path)}-wal")
+                self._log = self._name_log()
                 if self.inodes is None:
                     self.inodes = JournalInodes(_read_inode(self.path), _read_inode(self._log))
-                self._raw = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+                self._open_raw()
                 self._kept = kept
                 opened.pop_all()
+
+    def _open_raw(self) -> None:
+        if self._raw < 0:
+            self._raw = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def _name_log(self) -> Path:
+        """Return the write-ahead log: SQLite names it by the path without symbolic links."""
+        return Path(f"{os.path.realpath(self.path)}-wal")
 
     def close(self) -> None:
         """Close the file, after every other connection of this process."""
         if self._kept is not None:
             self._kept.close()
-            os.close(self._raw)
             self._kept = None
+        if self._raw >= 0:
+            os.close(self._raw)
+            self._raw = -1
 
     def require_unmoved(self) -> None:
         """Raise `Unready` if the path leads, or has ever led, to another file than the open one.
@@ -136,8 +146,10 @@ class JournalFile:
 
     def read_whole(self, enough: Callable[[], bool]) -> None:
         """Read every octet of the file and its log until *enough* says so. Raises OSError where the disk does not."""
+        with self._opening:
+            self._open_raw()
         _read_enough(self._raw, enough)
-        with self._log.open("rb", buffering=0) as opened:
+        with suppress(FileNotFoundError), self._name_log().open("rb", buffering=0) as opened:
             _read_enough(opened.fileno(), enough)
 
 

@@ -16,7 +16,7 @@ from hub.journal import messages
 from hub.language.phrases import Phrase, phrase
 from hub.store import damage_watch, transactions
 from hub.store.group_commit import Database
-from hub.store.journal_file import JournalInodes
+from hub.store.journal_file import JournalFile, JournalInodes
 from tests import databases
 from tests.province import ROUTES, document, entry
 
@@ -158,15 +158,16 @@ def _fail(*_args):
     raise OSError(5, "Input/output error")
 
 
-def doubt(held):
-    """Let a step fail as SQLite does when it takes what it read for damage."""
+def fail_as_damaged(*_args):
+    """Fail as SQLite does when it takes what it read for damage."""
     error = RuntimeError("database disk image is malformed")
     error.sqlite_errorcode = 11  # type: ignore[attr-defined]
+    raise sa.exc.DatabaseError("SELECT", {}, error)
 
-    def fails(_tx):
-        raise sa.exc.DatabaseError("SELECT", {}, error)
 
-    return held.write(fails)
+def doubt(held):
+    """Let a step fail so."""
+    return held.write(lambda _tx: fail_as_damaged())
 
 
 def test_while_a_doubted_file_is_examined_nothing_is_served_and_then_it_goes_on_by_itself(held):
@@ -204,6 +205,16 @@ def test_a_disk_that_does_not_read_is_no_damage(held, monkeypatch):
         assert str(refused.problem.detail) == f"{held.path} cannot be read: Input/output error"
     held.clock.advance(damage_watch.PAUSE)
     held.examine()
+    assert not isinstance(held.write(take), Unready)
+
+
+def test_a_read_that_failed_when_the_node_began_is_no_damage_either(held, monkeypatch):
+    """No connection had been kept open by then, nor the file for the examination."""
+    with monkeypatch.context() as failing:
+        failing.setattr(JournalFile, "open", fail_as_damaged)
+        assert held.write(take).problem.code == "journal-unavailable"
+    held.examine()
+    assert held.journal.describe_file_flaw() == ""
     assert not isinstance(held.write(take), Unready)
 
 
