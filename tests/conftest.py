@@ -6,6 +6,7 @@ It is read for each file of tests, also for one of three lines: what takes long 
 import gc
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Generator, Iterator
 from functools import cache, partial
@@ -240,6 +241,13 @@ def cannot_be_had(part: str, why: str) -> NoReturn:
 def not_applicable(why: str) -> NoReturn:
     """Skip because the question does not arise, on any machine of this kind."""
     pytest.skip(_NOT_APPLICABLE + why)
+
+
+@pytest.fixture(scope="session")
+def xmlsec1() -> None:
+    """The program that verifies signatures outside the hub."""
+    if not shutil.which("xmlsec1"):
+        cannot_be_had("xmlsec1", "apt-get install xmlsec1")
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,8 @@ Knows SOAP and the documents contract from outside; signs and verifies by demo/l
 import base64
 import http.client
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import attrs
@@ -73,25 +74,19 @@ class Caller:
     def send(self, message_id: str, packet: bytes) -> Taken:
         """Send a packet.  Unknown, Refused."""
         said = self._call("SendDocument", MessageId=message_id, Packet=base64.b64encode(packet).decode())
-        _reported(said)
-        receipt = said.find(f"{_D}Receipt")
-        if receipt is None:
-            raise Unknown("accepted without a receipt")
-        return Taken(said.findtext(f"{_D}DocumentId") or "", etree.tostring(receipt, method="c14n", exclusive=True))
+        return read_taken(said)
 
     def pending(self, unit: str) -> list[str]:
         """Return what waits for *unit*.  Unknown, Refused."""
-        said = self._call("GetPendingDocumentIds", OrganId=unit)
-        return [each.text or "" for each in said.iterfind(f"{_D}DocumentIds/{_D}DocumentId")]
+        return read_pending(self._call("GetPendingDocumentIds", OrganId=unit))
 
     def fetch(self, document_id: str) -> bytes:
         """Return the packet of a document.  Unknown, Refused."""
-        said = self._call("GetDocument", DocumentId=document_id)
-        return base64.b64decode(said.findtext(f"{_D}Packet") or "")
+        return read_packet(self._call("GetDocument", DocumentId=document_id))
 
     def confirm(self, document_id: str, unit: str) -> None:
         """Confirm that *unit* has it.  Unknown, Refused."""
-        _reported(self._call("ConfirmReceived", DocumentId=document_id, OrganId=unit))
+        require_success(self._call("ConfirmReceived", DocumentId=document_id, OrganId=unit))
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -100,16 +95,10 @@ class Caller:
             self._connection = None
 
     def _call(self, operation: str, **fields: str) -> etree._Element:
-        envelope = etree.Element(f"{{{SOAP}}}Envelope", nsmap={"soap": SOAP})
-        asked = etree.SubElement(
-            etree.SubElement(envelope, f"{{{SOAP}}}Body"), f"{_D}{operation}", nsmap={"d": DOCUMENTS}
-        )
-        for name, value in fields.items():
-            etree.SubElement(asked, f"{_D}{name}").text = value
-        sign_call(envelope, self.identity, read_clock())
-        content = etree.tostring(envelope, xml_declaration=True, encoding="UTF-8")
+        content = write_call(self.identity, read_clock(), operation, fields)
         try:
-            return self._understood(*self._post(content, f"{DOCUMENTS}/{operation}"))
+            status, answer = self._post(content, f"{DOCUMENTS}/{operation}")
+            return understand(status, answer, self.hub, read_clock())
         except (OSError, http.client.HTTPException, etree.XMLSyntaxError, Unbelievable, ValueError) as error:
             self.close()
             self._at = (self._at + 1) % len(self.ports)
@@ -129,23 +118,55 @@ class Caller:
         answer = self._connection.getresponse()
         return answer.status, answer.read()
 
-    def _understood(self, status: int, content: bytes) -> etree._Element:
-        """Return the child of the Body that the hub signed.  Unknown, Refused, Unbelievable."""
-        envelope = etree.fromstring(content, etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True))
-        if not is_signed(envelope):
-            raise Unknown(f"HTTP {status}: not signed")
-        child = verify_reply(envelope, self.hub, read_clock())[0]
-        if child.tag != f"{{{SOAP}}}Fault":
-            return child
-        code, text = child.findtext("faultcode") or "", child.findtext("faultstring") or ""
-        codes = [each.text or "" for each in child.iterfind(f".//{_D}Code")] or [text]
-        if code.endswith("Server"):
-            raise Unknown(f"{code}: {text}")
-        if codes[0].startswith(_UNTIMELY):
-            raise Unknown(f"untimely: {codes[0]}")
-        raise Refused(codes)
+
+def write_call(identity: PartnerIdentity, now: datetime, operation: str, fields: Mapping[str, str]) -> bytes:
+    """Return the signed envelope of a call."""
+    envelope = etree.Element(f"{{{SOAP}}}Envelope", nsmap={"soap": SOAP})
+    asked = etree.SubElement(etree.SubElement(envelope, f"{{{SOAP}}}Body"), f"{_D}{operation}", nsmap={"d": DOCUMENTS})
+    for name, value in fields.items():
+        etree.SubElement(asked, f"{_D}{name}").text = value
+    sign_call(envelope, identity, now)
+    content: bytes = etree.tostring(envelope, xml_declaration=True, encoding="UTF-8")
+    return content
 
 
-def _reported(said: etree._Element) -> None:
+def understand(status: int, content: bytes, hub: x509.Certificate, now: datetime) -> etree._Element:
+    """Return the child of the Body that the hub signed.  Unknown, Refused, Unbelievable."""
+    envelope = etree.fromstring(content, etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True))
+    if not is_signed(envelope):
+        raise Unknown(f"HTTP {status}: not signed")
+    child = verify_reply(envelope, hub, now)[0]
+    if child.tag != f"{{{SOAP}}}Fault":
+        return child
+    code, text = child.findtext("faultcode") or "", child.findtext("faultstring") or ""
+    codes = [each.text or "" for each in child.iterfind(f".//{_D}Code")] or [text]
+    if code.endswith("Server"):
+        raise Unknown(f"{code}: {text}")
+    if codes[0].startswith(_UNTIMELY):
+        raise Unknown(f"untimely: {codes[0]}")
+    raise Refused(codes)
+
+
+def read_taken(said: etree._Element) -> Taken:
+    """Return the receipt that an answer to SendDocument brings.  Unknown, Refused."""
+    require_success(said)
+    receipt = said.find(f"{_D}Receipt")
+    if receipt is None:
+        raise Unknown("accepted without a receipt")
+    return Taken(said.findtext(f"{_D}DocumentId") or "", etree.tostring(receipt, method="c14n", exclusive=True))
+
+
+def read_pending(said: etree._Element) -> list[str]:
+    """Return the ids in an answer to GetPendingDocumentIds."""
+    return [each.text or "" for each in said.iterfind(f"{_D}DocumentIds/{_D}DocumentId")]
+
+
+def read_packet(said: etree._Element) -> bytes:
+    """Return the packet in an answer to GetDocument."""
+    return base64.b64decode(said.findtext(f"{_D}Packet") or "")
+
+
+def require_success(said: etree._Element) -> None:
+    """Refused, unless the answer reports success."""
     if said.findtext(f"{_D}Report/{_D}IsSuccess") != "true":
         raise Refused([each.text or "" for each in said.iterfind(f"{_D}Report/{_D}ErrorList/{_D}Error/{_D}Code")])

@@ -1,6 +1,5 @@
 """Prints the fault matrix at the end of a run, and brings the towns their databases."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,12 +36,6 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.section("fault matrix (tests/faults)")
         for line in matrix.table():
             terminalreporter.write_line(line)
-
-
-@pytest.fixture(scope="session")
-def xmlsec1():
-    if not shutil.which("xmlsec1"):
-        cannot_be_had("xmlsec1", "apt-get install xmlsec1")
 
 
 @pytest.fixture(scope="session")

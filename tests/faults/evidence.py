@@ -100,10 +100,15 @@ def sent(lines: Iterable[Mapping[str, Any]]) -> list[Sent]:
 
 def arrivals(partner: str, path: Path) -> list[Arrival]:
     """Read what arrived at a partner."""
+    return list_arrivals(partner, record.read(path))
+
+
+def list_arrivals(partner: str, lines: Iterable[Mapping[str, Any]]) -> list[Arrival]:
+    """Return what arrived at a partner."""
     names = [field.name for field in attrs.fields(Arrival) if field.name not in {"partner", "recipients"}]
     return [
         Arrival(partner=partner, recipients=tuple(line["recipients"]), **{name: line[name] for name in names})
-        for line in record.read(path)
+        for line in lines
         if line["what"] == "arrived"
     ]
 

@@ -11,6 +11,7 @@ import random
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -48,25 +49,38 @@ def _send(orders: dict[str, Any], number: int, who: dict[str, Any], record: Reco
     lane, limit = 0, orders.get("lanes", 10**9)
     while not over.is_set() and lane < limit:
         lane += 1
-        recipients = sorted(chance.sample(who["recipients"], chance.randint(1, len(who["recipients"]))))
-        document_id, poisoned = f"{orders['seed']}-{number}-{lane}", lane == 1 or chance.random() < _POISONED
-        for place in range(chance.choice([1, 1, 2, 3, _LONGEST_LANE])):
-            if over.is_set():
+        for packet, said in draw_lane(chance, who, f"{orders['seed']}-{number}", number, lane):
+            if over.is_set() or not _until_answered(caller, packet, said, record, over):
                 break
-            series = _SERIES if place == 0 and chance.random() < _CALLS else 0
-            packet = write_document_packet(
-                who["unit"],
-                recipients,
-                number=str(lane),
-                notation=f"{number}-{place}",
-                subject=f"{document_id} {place} {POISON if poisoned else ''}",
-                promulgated=date(2026, 11, 20),
-                document_id=document_id,
-                kind=2 if place else 0,
-                about=document_id if place else None,
-                attachments=[("lich.ics", _calendar(document_id, series)) if series else ("a.txt", b"Noi dung\n")],
-            )
-            said: dict[str, Any] = {
+            if chance.random() < _AGAIN:
+                _until_answered(caller, packet, said, record, over)
+            time.sleep(orders["pause"] * chance.uniform(0.5, 1.5))
+    caller.close()
+
+
+def draw_lane(
+    chance: random.Random, who: dict[str, Any], prefix: str, number: int, lane: int, days: int = _SERIES
+) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """Yield each packet of a lane, and what the record says of it. *days*: of a series that its document may bring."""
+    recipients = sorted(chance.sample(who["recipients"], chance.randint(1, len(who["recipients"]))))
+    document_id, poisoned = f"{prefix}-{lane}", lane == 1 or chance.random() < _POISONED
+    for place in range(chance.choice([1, 1, 2, 3, _LONGEST_LANE])):
+        series = days if place == 0 and chance.random() < _CALLS else 0
+        packet = write_document_packet(
+            who["unit"],
+            recipients,
+            number=str(lane),
+            notation=f"{number}-{place}",
+            subject=f"{document_id} {place} {POISON if poisoned else ''}",
+            promulgated=date(2026, 11, 20),
+            document_id=document_id,
+            kind=2 if place else 0,
+            about=document_id if place else None,
+            attachments=[("lich.ics", _calendar(document_id, series)) if series else ("a.txt", b"Noi dung\n")],
+        )
+        yield (
+            packet,
+            {
                 "message_id": f"{document_id}-{place}",
                 "sha256": hashlib.sha256(packet).hexdigest(),
                 "partner": who["partner"],
@@ -77,13 +91,8 @@ def _send(orders: dict[str, Any], number: int, who: dict[str, Any], record: Reco
                 "poisoned": poisoned,
                 "series": series,
                 "packet": packet.decode(),
-            }
-            if not _until_answered(caller, packet, said, record, over):
-                break
-            if chance.random() < _AGAIN:
-                _until_answered(caller, packet, said, record, over)
-            time.sleep(orders["pause"] * chance.uniform(0.5, 1.5))
-    caller.close()
+            },
+        )
 
 
 def _calendar(uid: str, days: int) -> bytes:

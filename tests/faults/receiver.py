@@ -31,7 +31,7 @@ from tests.faults.record import Record
 
 _D = "{urn:lienthong:documents:1}"
 _SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
-_GARBAGE = (
+GARBAGE = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 20\r\n\r\n\x00\xff<<>>not xml at all",
     b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 29\r\n\r\n<html><body>ok</body></html>\n",
     b"HTTP/1.1 500 Oops\r\nContent-Type: text/xml\r\nContent-Length: 400\r\n\r\n<soap:Envelope",
@@ -53,7 +53,7 @@ def _answer(success: bool) -> bytes:
     )
 
 
-_ACCEPTED, _REFUSED = _answer(True), _answer(False)
+ACCEPTED, REFUSED = _answer(True), _answer(False)
 
 
 @attrs.define(eq=False)
@@ -99,16 +99,16 @@ class Receiver:
                 if mode == "reset" and random.random() < 0.5:
                     _reset(writer)
                     return
-                pushed = _read(await reader.readexactly(int(length)))
+                pushed = read_pushed(await reader.readexactly(int(length)))
                 refused = mode == "refuse" or POISON in pushed["subject"]
-                said = {"ok": "accepted", "slow": "accepted"}.get(mode, mode)
+                said = {"ok": "accepted", "slow": "accepted", "refuse": "accepted"}.get(mode, mode)
                 self.record.write("arrived", **pushed, answer="refused" if refused and said == "accepted" else said)
                 match mode:
                     case "late":
                         await asyncio.sleep(delay)
                         return
                     case "garbage":
-                        writer.write(random.choice(_GARBAGE))
+                        writer.write(random.choice(GARBAGE))
                         await writer.drain()
                         return
                     case "reset":
@@ -117,7 +117,7 @@ class Receiver:
                     case "down":
                         writer.transport.abort()
                         return
-                answer = _REFUSED if refused else _ACCEPTED
+                answer = REFUSED if refused else ACCEPTED
                 if mode == "slow":
                     for start in range(0, len(answer), 100):
                         await asyncio.sleep(delay * 100 / len(answer))
@@ -139,7 +139,7 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
-def _read(content: bytes) -> dict[str, Any]:
+def read_pushed(content: bytes) -> dict[str, Any]:
     """Read what was pushed, and of the packet where in which lane it belongs."""
     root = etree.fromstring(content, etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True))
     call = root.find(f"{{{_SOAP}}}Body/{_D}SendDocument")
