@@ -116,6 +116,14 @@ def test_a_partner_that_fetches_gets_a_lane_in_its_order_whatever_the_clock_says
     assert pickup.list_pending_messages(tx, "sotttt", "H55.13", 10, NOW) == [first, second]
 
 
+def test_until_the_clock_is_set_right_a_partner_that_fetches_gets_nothing_before_what_it_follows(tx, take):
+    first = take(1, document("H55.01", "H55.13"), AHEAD, "vpub")
+    second = take(2, document("H55.01", "H55.13"), NOW, "vpub")
+    assert pickup.list_pending_messages(tx, "sotttt", "H55.13", 10, NOW) == []
+    clock_repair.requeue_future_deliveries(tx, NOW)
+    assert pickup.list_pending_messages(tx, "sotttt", "H55.13", 10, NOW) == [first, second]
+
+
 def breaker_until(tx):
     return partner_state.read_partner_standing(tx, "vpub").breaker.until
 

@@ -473,16 +473,17 @@ class Story:
     # --- what others may see ----------------------------------------------------------------------------------------------
 
     def pending(self, partner: str, unit: str, at: datetime) -> list[str]:
-        """Return the messages that *partner* has to fetch and confirm for *unit*, the oldest first."""
-        return [
-            message.id
-            for message in self.messages
-            if any(
-                sent.partner == partner and sent.state in ("held", "fetched") and sent.due <= at
-                for sent in message.sent
-                if unit in (sent.recipient, sent.via)
-            )
-        ]
+        """Return the messages that *partner* has to fetch and confirm for *unit*, the oldest first; none before the hour of an
+        earlier one of its lane.
+        """
+        found, later = list[str](), set[tuple[object, str]]()
+        for message in self.messages:
+            held = [sent for sent in message.sent if sent.partner == partner and sent.state in ("held", "fetched")]
+            later |= {(message.lane, sent.recipient) for sent in held if sent.due > at and sent.state == "held"}
+            theirs = [sent for sent in held if unit in (sent.recipient, sent.via)]
+            if any(sent.due <= at and (message.lane, sent.recipient) not in later for sent in theirs):
+                found.append(message.id)
+        return found
 
     def traces(
         self, unit: str, document: str | None = None, carried_by: str | None = None

@@ -20,6 +20,18 @@ from hub.store.tables import delivery as table
 from hub.store.transactions import Transaction
 
 
+_earlier = table.alias("earlier")
+#: Condition: an earlier delivery of the lane to the same recipient has its hour after `now`. It has a set hour, or the
+#: clock was set back a moment ago.
+_FOLLOWS_HELD = sa.exists().where(
+    _earlier.c.lane == table.c.lane,
+    _earlier.c.recipient == table.c.recipient,
+    _earlier.c.state == sa.literal(DeliveryState.HELD),
+    _earlier.c.id < table.c.id,
+    _earlier.c.due > sa.bindparam("now", type_=table.c.due.type),
+)
+
+
 def list_pending_messages(
     tx: Transaction, partner: str, unit: str, limit: int, now: datetime, *, also: Sequence[str] = ()
 ) -> list[str]:
@@ -27,19 +39,20 @@ def list_pending_messages(
 
     *also*: the units whose work *unit* continues, and the one that continues its own.
 
-    A message with a set hour appears from that hour on. Oldest delivery first is also the order within each lane. What a
-    change stops does not appear from its receipt on, even if it is not stopped yet.
+    A message with a set hour appears from that hour on, and what follows it in its lane no earlier. Oldest delivery first
+    is also the order within each lane. What a change stops does not appear from its receipt on, even if it is not stopped
+    yet.
     """
     theirs = sa.or_(table.c.recipient.in_((unit, *also)), table.c.via == unit)
-    which = sa.and_(table.c.partner == partner, FETCHABLE, table.c.due <= now, theirs)
+    which = sa.and_(table.c.partner == partner, FETCHABLE, table.c.due <= now, theirs, ~_FOLLOWS_HELD)
     if stops := outstanding_effects.read_outstanding_effects(tx):
         rows = tx.execute(
-            sa.select(table.c.message, table.c.recipient, table.c.state).where(which).order_by(table.c.id)
+            sa.select(table.c.message, table.c.recipient, table.c.state).where(which).order_by(table.c.id), {"now": now}
         )
         left = (row.message for row in rows if row.state != DeliveryState.HELD or row not in stops)
         return list(islice(dict.fromkeys(left), limit))
     query = sa.select(table.c.message).where(which).group_by(table.c.message)
-    return list(tx.scalars(query.order_by(sa.func.min(table.c.id)).limit(limit)))
+    return list(tx.scalars(query.order_by(sa.func.min(table.c.id)).limit(limit), {"now": now}))
 
 
 def fetch_message(
