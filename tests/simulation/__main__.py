@@ -30,7 +30,7 @@ _KEPT = Path("var/simulation.json")
 #: Lines of what befell a province that are shown with a violation.
 _TOLD = 30
 #: Days of a history, of one that looks for a planted fault, and of all that look for the same one.
-_DAYS, _PLANTED_DAYS, _MOST_DAYS = 5.0, 2.0, 200.0
+_DAYS, _PLANTED_DAYS, _MOST_DAYS = 5.0, 1.0, 200.0
 
 
 @attrs.frozen

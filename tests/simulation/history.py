@@ -29,9 +29,11 @@ DAY = 86400.0
 #: A day has so many spells of work, each of so many seconds; between them the whole machine is suspended.
 SPELLS, SPELL = 4, 100.0
 #: Seconds within which all must come to its end when nothing is broken any more.
-LIVENESS = 7200.0
+LIVENESS = 3600.0
 #: What a node may hold at most when nothing happens: calls to come, and lines.
 MOST_CALLS, MOST_LINES = 60, 20
+#: Words of statements at which a node dies.
+_TABLES = ("duty_slice", "duty_slice", "delivery", "attempt", "fact", "event", "COMMIT")
 _MODES = ("ok", "ok", "slow", "late", "garbage", "reset", "refuse", "down")
 
 
@@ -92,16 +94,18 @@ class Fate:
         world.latency = self.chance.choice(((0.0002, 0.02), (0.0002, 0.02), (0.05, 3.0), (0.001, 15.0)))
 
     def _kill(self) -> None:
-        """Kill the node: now, at a statement of its journal, or between a commit and who waits for it."""
+        """Kill the node: now, at a statement of its journal, at one of a table, or between a commit and who waits for it."""
         node = self.province.node
         if not node.runs:
             return
         assert node.reactor is not None
-        match self.chance.randrange(3):
+        match self.chance.randrange(4):
             case 0:
                 node.kill()
             case 1:
                 node.strikes = self.chance.randint(1, 60)
+            case 2:
+                node.strikes_at = self.chance.choice(_TABLES)
             case _:
                 node.reactor.ends_after = self.chance.randint(1, 30)
 
@@ -214,7 +218,7 @@ def _mend(world: World, province: Province, fate: Fate) -> None:
     world.note("mended")
     world.latency = LATENCY
     node = province.node
-    node.ahead, node.strikes, node.fails_until = 0.0, None, 0.0
+    node.ahead, node.strikes, node.strikes_at, node.fails_until = 0.0, None, "", 0.0
     for code in sorted(province.paused):
         province.resume(code)
     if node.reactor is not None:

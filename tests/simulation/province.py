@@ -86,6 +86,7 @@ class Node:
     reactor: Reactor | None = None
     hub: Hub | None = None
     strikes: int | None = None  #: it dies at so manieth statement of the journal from now
+    strikes_at: str = ""  #: it dies at the next statement of the journal with this word in it
     deaths: int = 0
     fails_until: float = 0.0  #: until then its disk fails, by the world's clock
     fails_by: int = sqlite3.SQLITE_FULL  #: the code of SQLite's error
@@ -135,6 +136,8 @@ class Node:
         if self.strikes is not None:
             self.strikes -= 1
             self.reactor.lives &= self.strikes > 0
+        if self.strikes_at and self.strikes_at in statement:
+            self.reactor.lives = False
         if not self.reactor.lives:
             raise Died
         if self.world.now < self.fails_until:
@@ -158,7 +161,7 @@ class Node:
 
     def clear(self) -> None:
         """Let go what a dead process held: locks and open files."""
-        hub, self.hub, self.strikes = self.hub, None, None
+        hub, self.hub, self.strikes, self.strikes_at = self.hub, None, None, ""
         self.deaths += 1
         if hub is None:
             return
@@ -417,7 +420,7 @@ def _write_partners(home: Path) -> None:
 
 @contextmanager
 def simulated(seed: str) -> Iterator[World]:
-    """Let nothing of the real machine reach the world: chance, clocks, the sizes of processes, the log."""
+    """Let nothing of the real machine reach the world: chance, clocks, its name, the sizes of processes, the log."""
     steady = SimpleNamespace(monotonic=lambda: 0.0)
     world = World(seed)
     before = structlog.get_config()
@@ -432,6 +435,7 @@ def simulated(seed: str) -> Iterator[World]:
         with (
             drawn_from(seed),
             mock.patch.object(check, "_port_error", return_value=None),
+            mock.patch("socket.gethostname", return_value="simulated"),
             mock.patch("hub.workload.closing.time", steady),
             mock.patch.object(report_worker, "_LARGEST", 1 << 40),
             mock.patch("twisted.protocols.tls._get_default_clock", side_effect=lambda: world.current),
