@@ -53,6 +53,12 @@ def live_in_a_folder(job: Job) -> tuple[Job, Verdict, float]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def live_apart(job: Job) -> Verdict:
+    """Live a history in a process of its own: what a process has learnt from one history would change the next."""
+    ((_, verdict, _),) = live_all([job], 1)
+    return verdict
+
+
 def live_all(jobs: list[Job], processes: int) -> Iterator[tuple[Job, Verdict, float]]:
     """Live histories beside each other, each in a process of its own."""
     with multiprocessing.get_context("fork").Pool(processes, maxtasksperchild=1) as pool:
@@ -61,10 +67,9 @@ def live_all(jobs: list[Job], processes: int) -> Iterator[tuple[Job, Verdict, fl
 
 def shorten(job: Job) -> Verdict:
     """Return the shortest of the histories of that seed which has a violation: half as long, and again, as long as that holds."""
-    _, verdict, _ = live_in_a_folder(job)
-    days = job.days
+    verdict, days = live_apart(job), job.days
     while days > 1 / SPELLS:
-        shorter = live_in_a_folder(attrs.evolve(job, days=days / 2))[1]
+        shorter = live_apart(attrs.evolve(job, days=days / 2))
         if not shorter.violations:
             break
         verdict, days = shorter, days / 2
@@ -96,7 +101,7 @@ def find_planted(console: Console, processes: int) -> int:
             missed += 1
             console.print(f"{name}: not found in {lived:.0f} days", highlight=False)
             continue
-        again = live_in_a_folder(found[0])[1]
+        again = live_apart(found[0])
         same = "the same again" if again == found[1] else "NOT the same again"
         missed += again != found[1]
         console.print(

@@ -209,6 +209,7 @@ class Fetcher:
                     await self.caller.confirm(document_id, self.unit)
             except Refused as refused:
                 self.record.write("refused", document_id=document_id, codes=refused.codes)
+                break  # what follows may be of the same lane; the next round asks again
         return len(waiting)
 
 

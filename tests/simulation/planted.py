@@ -104,12 +104,17 @@ def _confirm_all(right: Any) -> Any:
     return wrong
 
 
-def _free_all(right: Any) -> Any:
-    """Free all that waits in a lane, not its first."""
+def _free_last(_right: Any) -> Any:
+    """Free what came last to a lane, not what came first."""
+    last = sa.text(
+        "UPDATE delivery SET free = 1 WHERE id = (SELECT max(id) FROM delivery WHERE lane = :lane AND recipient = :recipient"
+        " AND state = 'waiting') AND NOT EXISTS (SELECT 1 FROM delivery AS other WHERE other.lane = :lane"
+        " AND other.recipient = :recipient AND (other.free OR other.state = 'sending'))"
+    )
 
-    def wrong(tx: Any, rows: Any) -> None:
-        right(tx, rows)
-        tx.execute(sa.update(delivery).where(delivery.c.state == "waiting").values(free=True))
+    def wrong(tx: Any, places: Any) -> None:
+        for lane, recipient in places:
+            tx.execute(last, {"lane": lane, "recipient": recipient})
 
     return wrong
 
@@ -242,7 +247,7 @@ PLANTED: dict[str, Plant] = {
     "failure-called-delivered": _settle_wrongly(_call_it_delivered),
     "given-up-at-once": _settle_wrongly(_die_at_first_failure),
     "lane-never-freed": _instead(lanes, "free_next_in_lane", _skip(10)),
-    "lane-all-free": _instead(lanes, "free_next_in_lane", _free_all),
+    "lane-from-its-end": _instead(lanes, "free_next_in_lane", _free_last),
     "fact-written-twice": _instead(facts, "insert_facts", _write_twice),
     "fact-left-out": _instead(facts, "insert_facts", _skip(15, result=(0, []))),
     "duty-ends-with-its-first-slice": _instead(duties, "finish_slice", _finish_whole_duty),
