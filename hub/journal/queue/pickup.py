@@ -19,7 +19,6 @@ from hub.store.tables import FETCHABLE, UNALARMED, message
 from hub.store.tables import delivery as table
 from hub.store.transactions import Transaction
 
-
 _earlier = table.alias("earlier")
 #: Condition: an earlier delivery of the lane to the same recipient has its hour after `now`. It has a set hour, or the
 #: clock was set back a moment ago.
